@@ -1,0 +1,113 @@
+"""How every kernel is compiled: one decorator, the reason for each numba flag, and a registry.
+
+A kernel is compiled lazily, so that importing the core costs no compilation. `compile_all` then calls each
+registered kernel once on tiny example arguments, which compiles it or loads it from numba's disk cache. The
+shell does that before it reports ready; after that no request waits for a compiler.
+
+A kernel is compiled per argument type, so an example must have exactly the types (shape order, dtype,
+contiguity, int or float) of the calls in production. `specialisations` lets a test hold that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar, cast
+
+import numba
+
+Arguments = tuple[Any, ...]
+Progress = Callable[[int, int, str], None]
+F = TypeVar("F", bound=Callable[..., Any])
+
+FLAGS: dict[str, Any] = {
+    # no silent fall-back to interpreted code: a kernel compiles to machine code or it is an error
+    "nopython": True,
+    # division by zero gives inf or nan, as in NumPy: a kernel must not raise half-way through an update,
+    # and without the checks LLVM can vectorise; callers test the result for being finite
+    "error_model": "numpy",
+    # replay must be bit-equal to live, and isnan(nan) must stay true: no re-association, no "no NaNs"
+    "fastmath": False,
+    # one thread owns the state and a kernel takes microseconds: releasing the lock would cost more than it
+    # gives and would let another thread see a half-written update
+    "nogil": False,
+    # the same reason: a pool of threads costs more than the work, and sums would depend on their number
+    "parallel": False,
+}
+
+
+class Kernel(NamedTuple):
+    """A compiled function and how to call it once."""
+
+    name: str
+    """module.function, without the package: `gaussian.best_probability`"""
+    dispatcher: Any
+    """numba's dispatcher, which is what the decorated name refers to"""
+    example: Callable[[], Arguments]
+    """makes fresh, tiny arguments of the production types; they may be overwritten"""
+
+
+_registry: dict[str, Kernel] = {}
+_uncached: list[str] = []
+
+
+def kernel(example: Callable[[], Arguments] | None = None) -> Callable[[F], F]:
+    """Compile the decorated function on first use, with our flags, keeping the machine code on disk.
+
+    `example` makes arguments for `compile_all`. Leave it out for a function that only other kernels of the
+    same file call: it is compiled into them.
+    """
+
+    def decorate(function: F) -> F:
+        name = f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
+        dispatcher = _compiled_lazily(function, name)
+        if example is not None:
+            _registry[name] = Kernel(name, dispatcher, example)
+        return cast("F", dispatcher)
+
+    return decorate
+
+
+def compile_all(progress: Progress | None = None) -> int:
+    """Make every registered kernel ready; return how many had to be compiled (0: all came from the disk).
+
+    `progress(done, total, name)` is called before each kernel with the number that are ready and the name of
+    the one that comes next, and at the end with `(total, total, "")`. Kernels of modules that are not
+    imported are not known here.
+    """
+    kernels = sorted(_registry.values())
+    before = _compilations(kernels)
+    for done, entry in enumerate(kernels):
+        if progress is not None:
+            progress(done, len(kernels), entry.name)
+        entry.dispatcher(*entry.example())
+    if progress is not None:
+        progress(len(kernels), len(kernels), "")
+    return _compilations(kernels) - before
+
+
+def specialisations() -> dict[str, int]:
+    """For how many combinations of argument types each registered kernel has been made ready.
+
+    More than one means that some caller passes types that the example does not have.
+    """
+    return {name: len(entry.dispatcher.signatures) for name, entry in _registry.items()}
+
+
+def uncached() -> tuple[str, ...]:
+    """Names of kernels that no directory could be found for, so every start compiles them anew.
+
+    Set NUMBA_CACHE_DIR to a directory that the service's user owns (the cache is pickle: never a shared one).
+    """
+    return tuple(_uncached)
+
+
+def _compiled_lazily(function: Callable[..., Any], name: str) -> Any:
+    try:
+        return numba.jit(cache=True, **FLAGS)(function)
+    except RuntimeError:  # "no locator available": nowhere to write; slower starts are better than none
+        _uncached.append(name)
+        return numba.jit(**FLAGS)(function)
+
+
+def _compilations(kernels: list[Kernel]) -> int:
+    return sum(sum(entry.dispatcher.stats.cache_misses.values()) for entry in kernels)
