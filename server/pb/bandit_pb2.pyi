@@ -1,0 +1,233 @@
+import datetime
+
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.rpc import status_pb2 as _status_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class RewardOutcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    REWARD_OUTCOME_UNSPECIFIED: _ClassVar[RewardOutcome]
+    REWARD_OUTCOME_APPLIED: _ClassVar[RewardOutcome]
+    REWARD_OUTCOME_DUPLICATE: _ClassVar[RewardOutcome]
+    REWARD_OUTCOME_LATE: _ClassVar[RewardOutcome]
+    REWARD_OUTCOME_UNRECORDED: _ClassVar[RewardOutcome]
+
+class ArmState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ARM_STATE_UNSPECIFIED: _ClassVar[ArmState]
+    ARM_STATE_ACTIVE: _ClassVar[ArmState]
+    ARM_STATE_DRAINING: _ClassVar[ArmState]
+    ARM_STATE_RETIRED: _ClassVar[ArmState]
+
+class PolicyKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    POLICY_KIND_UNSPECIFIED: _ClassVar[PolicyKind]
+    POLICY_KIND_STATIC: _ClassVar[PolicyKind]
+    POLICY_KIND_UNIFORM: _ClassVar[PolicyKind]
+    POLICY_KIND_THOMPSON: _ClassVar[PolicyKind]
+    POLICY_KIND_LINEAR_THOMPSON: _ClassVar[PolicyKind]
+    POLICY_KIND_LINUCB: _ClassVar[PolicyKind]
+REWARD_OUTCOME_UNSPECIFIED: RewardOutcome
+REWARD_OUTCOME_APPLIED: RewardOutcome
+REWARD_OUTCOME_DUPLICATE: RewardOutcome
+REWARD_OUTCOME_LATE: RewardOutcome
+REWARD_OUTCOME_UNRECORDED: RewardOutcome
+ARM_STATE_UNSPECIFIED: ArmState
+ARM_STATE_ACTIVE: ArmState
+ARM_STATE_DRAINING: ArmState
+ARM_STATE_RETIRED: ArmState
+POLICY_KIND_UNSPECIFIED: PolicyKind
+POLICY_KIND_STATIC: PolicyKind
+POLICY_KIND_UNIFORM: PolicyKind
+POLICY_KIND_THOMPSON: PolicyKind
+POLICY_KIND_LINEAR_THOMPSON: PolicyKind
+POLICY_KIND_LINUCB: PolicyKind
+
+class ChooseRequest(_message.Message):
+    __slots__ = ("placement", "unit", "categories", "numbers", "arms", "defer_exposure")
+    class CategoriesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class NumbersEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    PLACEMENT_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    CATEGORIES_FIELD_NUMBER: _ClassVar[int]
+    NUMBERS_FIELD_NUMBER: _ClassVar[int]
+    ARMS_FIELD_NUMBER: _ClassVar[int]
+    DEFER_EXPOSURE_FIELD_NUMBER: _ClassVar[int]
+    placement: str
+    unit: str
+    categories: _containers.ScalarMap[str, str]
+    numbers: _containers.ScalarMap[str, float]
+    arms: _containers.RepeatedScalarFieldContainer[str]
+    defer_exposure: bool
+    def __init__(self, placement: _Optional[str] = ..., unit: _Optional[str] = ..., categories: _Optional[_Mapping[str, str]] = ..., numbers: _Optional[_Mapping[str, float]] = ..., arms: _Optional[_Iterable[str]] = ..., defer_exposure: _Optional[bool] = ...) -> None: ...
+
+class ChooseResponse(_message.Message):
+    __slots__ = ("decision_id", "arm", "policy", "propensity", "payload")
+    DECISION_ID_FIELD_NUMBER: _ClassVar[int]
+    ARM_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    PROPENSITY_FIELD_NUMBER: _ClassVar[int]
+    PAYLOAD_FIELD_NUMBER: _ClassVar[int]
+    decision_id: str
+    arm: str
+    policy: str
+    propensity: float
+    payload: str
+    def __init__(self, decision_id: _Optional[str] = ..., arm: _Optional[str] = ..., policy: _Optional[str] = ..., propensity: _Optional[float] = ..., payload: _Optional[str] = ...) -> None: ...
+
+class ChooseBatchRequest(_message.Message):
+    __slots__ = ("requests",)
+    REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    requests: _containers.RepeatedCompositeFieldContainer[ChooseRequest]
+    def __init__(self, requests: _Optional[_Iterable[_Union[ChooseRequest, _Mapping]]] = ...) -> None: ...
+
+class ChooseBatchResponse(_message.Message):
+    __slots__ = ("results",)
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[ChooseResult]
+    def __init__(self, results: _Optional[_Iterable[_Union[ChooseResult, _Mapping]]] = ...) -> None: ...
+
+class ChooseResult(_message.Message):
+    __slots__ = ("response", "error")
+    RESPONSE_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    response: ChooseResponse
+    error: _status_pb2.Status
+    def __init__(self, response: _Optional[_Union[ChooseResponse, _Mapping]] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ...) -> None: ...
+
+class RewardRequest(_message.Message):
+    __slots__ = ("decision_id", "event", "value", "event_id")
+    DECISION_ID_FIELD_NUMBER: _ClassVar[int]
+    EVENT_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    decision_id: str
+    event: str
+    value: float
+    event_id: str
+    def __init__(self, decision_id: _Optional[str] = ..., event: _Optional[str] = ..., value: _Optional[float] = ..., event_id: _Optional[str] = ...) -> None: ...
+
+class RewardResponse(_message.Message):
+    __slots__ = ("outcome",)
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    outcome: RewardOutcome
+    def __init__(self, outcome: _Optional[_Union[RewardOutcome, str]] = ...) -> None: ...
+
+class RewardBatchRequest(_message.Message):
+    __slots__ = ("requests",)
+    REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    requests: _containers.RepeatedCompositeFieldContainer[RewardRequest]
+    def __init__(self, requests: _Optional[_Iterable[_Union[RewardRequest, _Mapping]]] = ...) -> None: ...
+
+class RewardBatchResponse(_message.Message):
+    __slots__ = ("results",)
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[RewardResult]
+    def __init__(self, results: _Optional[_Iterable[_Union[RewardResult, _Mapping]]] = ...) -> None: ...
+
+class RewardResult(_message.Message):
+    __slots__ = ("response", "error")
+    RESPONSE_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    response: RewardResponse
+    error: _status_pb2.Status
+    def __init__(self, response: _Optional[_Union[RewardResponse, _Mapping]] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ...) -> None: ...
+
+class ListPlacementsRequest(_message.Message):
+    __slots__ = ("placements",)
+    PLACEMENTS_FIELD_NUMBER: _ClassVar[int]
+    placements: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, placements: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ListPlacementsResponse(_message.Message):
+    __slots__ = ("placements",)
+    PLACEMENTS_FIELD_NUMBER: _ClassVar[int]
+    placements: _containers.RepeatedCompositeFieldContainer[PlacementStatus]
+    def __init__(self, placements: _Optional[_Iterable[_Union[PlacementStatus, _Mapping]]] = ...) -> None: ...
+
+class PlacementStatus(_message.Message):
+    __slots__ = ("name", "owner", "schema_id", "decisions", "arms", "policies", "ramp")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    OWNER_FIELD_NUMBER: _ClassVar[int]
+    SCHEMA_ID_FIELD_NUMBER: _ClassVar[int]
+    DECISIONS_FIELD_NUMBER: _ClassVar[int]
+    ARMS_FIELD_NUMBER: _ClassVar[int]
+    POLICIES_FIELD_NUMBER: _ClassVar[int]
+    RAMP_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    owner: str
+    schema_id: str
+    decisions: int
+    arms: _containers.RepeatedCompositeFieldContainer[ArmStatus]
+    policies: _containers.RepeatedCompositeFieldContainer[PolicyStatus]
+    ramp: RampStatus
+    def __init__(self, name: _Optional[str] = ..., owner: _Optional[str] = ..., schema_id: _Optional[str] = ..., decisions: _Optional[int] = ..., arms: _Optional[_Iterable[_Union[ArmStatus, _Mapping]]] = ..., policies: _Optional[_Iterable[_Union[PolicyStatus, _Mapping]]] = ..., ramp: _Optional[_Union[RampStatus, _Mapping]] = ...) -> None: ...
+
+class ArmStatus(_message.Message):
+    __slots__ = ("id", "state", "weight", "exposures", "mean_reward")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    EXPOSURES_FIELD_NUMBER: _ClassVar[int]
+    MEAN_REWARD_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    state: ArmState
+    weight: float
+    exposures: int
+    mean_reward: float
+    def __init__(self, id: _Optional[str] = ..., state: _Optional[_Union[ArmState, str]] = ..., weight: _Optional[float] = ..., exposures: _Optional[int] = ..., mean_reward: _Optional[float] = ...) -> None: ...
+
+class PolicyStatus(_message.Message):
+    __slots__ = ("name", "kind", "share")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    kind: PolicyKind
+    share: float
+    def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[PolicyKind, str]] = ..., share: _Optional[float] = ...) -> None: ...
+
+class RampStatus(_message.Message):
+    __slots__ = ("share", "start_time")
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    START_TIME_FIELD_NUMBER: _ClassVar[int]
+    share: float
+    start_time: _timestamp_pb2.Timestamp
+    def __init__(self, share: _Optional[float] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class ReloadConfigRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ReloadConfigResponse(_message.Message):
+    __slots__ = ("placement_count", "added", "removed", "changed", "warnings")
+    PLACEMENT_COUNT_FIELD_NUMBER: _ClassVar[int]
+    ADDED_FIELD_NUMBER: _ClassVar[int]
+    REMOVED_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    placement_count: int
+    added: _containers.RepeatedScalarFieldContainer[str]
+    removed: _containers.RepeatedScalarFieldContainer[str]
+    changed: _containers.RepeatedScalarFieldContainer[str]
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, placement_count: _Optional[int] = ..., added: _Optional[_Iterable[str]] = ..., removed: _Optional[_Iterable[str]] = ..., changed: _Optional[_Iterable[str]] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
