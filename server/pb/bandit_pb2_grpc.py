@@ -305,7 +305,7 @@ class OperatorServiceServicer:
         """Reads the configuration again, as SIGHUP does, and swaps it in between two requests. What was learned
         stays, by arm id and feature name. A configuration with an error changes nothing.
 
-        INVALID_ARGUMENT     CONFIG_INVALID: the message lists every problem with its path and remedy.
+        FAILED_PRECONDITION  CONFIG_INVALID: the message lists every problem with its path and remedy.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
