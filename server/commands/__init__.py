@@ -1,0 +1,1 @@
+"""The commands of `banditd`, one module each; `server.cli` finds them."""
