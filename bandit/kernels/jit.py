@@ -11,7 +11,7 @@ contiguity, int or float) of the calls in production. `specialisations` lets a t
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 import numba
 
@@ -35,12 +35,27 @@ FLAGS: dict[str, Any] = {
 }
 
 
+class Dispatcher(Protocol):
+    """What we use of numba's compiled functions."""
+
+    @property
+    def signatures(self) -> list[Any]:
+        """One per combination of argument types that is ready."""
+
+    @property
+    def stats(self) -> Any:  # noqa: ANN401 - numba is untyped
+        """How often the disk cache was hit and missed, per signature."""
+
+    def __call__(self, *arguments: object) -> object:
+        """Run, after compiling for these argument types if need be."""
+
+
 class Kernel(NamedTuple):
     """A compiled function and how to call it once."""
 
     name: str
     """module.function, without the package: `gaussian.best_probability`"""
-    dispatcher: Any
+    dispatcher: Dispatcher
     """numba's dispatcher, which is what the decorated name refers to"""
     example: Callable[[], Arguments]
     """makes fresh, tiny arguments of the production types; they may be overwritten"""
@@ -101,12 +116,12 @@ def uncached() -> tuple[str, ...]:
     return tuple(_uncached)
 
 
-def _compiled_lazily(function: Callable[..., Any], name: str) -> Any:
+def _compiled_lazily(function: Callable[..., Any], name: str) -> Dispatcher:
     try:
-        return numba.jit(cache=True, **FLAGS)(function)
+        return cast("Dispatcher", numba.jit(cache=True, **FLAGS)(function))
     except RuntimeError:  # "no locator available": nowhere to write; slower starts are better than none
         _uncached.append(name)
-        return numba.jit(**FLAGS)(function)
+        return cast("Dispatcher", numba.jit(**FLAGS)(function))
 
 
 def _compilations(kernels: list[Kernel]) -> int:
