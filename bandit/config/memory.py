@@ -1,0 +1,29 @@
+"""What a placement's tallies and models weigh: known before the start, so that too much is refused there."""
+
+from bandit.config.columns import columns
+from bandit.config.model import Placement
+from bandit.config.policies import LINEAR
+from bandit.limits import STRATA_MAX
+
+FLOAT_BYTES = 8
+
+
+def memory_bytes(placement: Placement) -> int:
+    """Return the bytes of a placement's float64 arrays.
+
+    With K arms and d columns: the tally, K d² + K d + 3 K numbers; as much again for every model, one per
+    distinct prior precision of the linear policies; and 3 K for each of the strata.
+    """
+    arms, width = len(placement.arms), columns(placement)
+    tally = arms * width * width + arms * width + 3 * arms
+    models = len({policy.prior_precision for policy in placement.policies if policy.kind in LINEAR})
+    return FLOAT_BYTES * ((1 + models) * tally + STRATA_MAX * 3 * arms)
+
+
+def format_bytes(size: float) -> str:
+    """Return a size for a person: "1.6 MiB"."""
+    for unit in ("B", "KiB", "MiB"):
+        if size < 1024:  # noqa: PLR2004 - the step between binary units
+            return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} GiB"

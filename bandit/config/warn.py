@@ -1,0 +1,96 @@
+"""What a configuration allows but its author may not have meant. Each rule is a function of one placement."""
+
+import math
+from collections.abc import Iterator
+
+from bandit.config.model import ArmState, Config, Placement, PolicyKind
+from bandit.config.names import quasi_identity_in
+from bandit.config.policies import LINEAR
+from bandit.config.problems import Problem
+
+_Found = Iterator[tuple[str, str]]
+"""(what follows the placement's path, message)."""
+
+
+def warnings(config: Config) -> list[Problem]:
+    """Return what deserves a second look, by placement and rule. None of it refuses the configuration."""
+    return [
+        Problem(f"$.placements.{name}{path}", message)
+        for name, placement in config.placements.items()
+        for rule in _RULES
+        for path, message in rule(placement)
+    ]
+
+
+def _calendar(placement: Placement) -> _Found:
+    ramp = placement.ramp
+    if ramp is None or ramp.share_from >= ramp.share_to:
+        return
+    if ramp.gate is None:
+        yield ".ramp", "has no gate: the calendar alone moves the shares, whatever the learned policies earn"
+    else:
+        yield ".ramp.gate", "is read but not enforced by this version: the calendar alone moves the shares"
+    if ramp.start_us is None:
+        message = (
+            "has no start, so it begins at the first exposure, and again after a restart; give it a time"
+        )
+        yield ".ramp", message
+
+
+def _overlap(placement: Placement) -> _Found:
+    active = [arm for arm in placement.arms if arm.state is ArmState.ACTIVE]
+    never = [arm.id for arm in active if arm.weight == 0]
+    if len(active) == 1:
+        yield ".arms", f"only {active[0].id!r} is active, so there is nothing to learn; add an arm"
+    elif len(never) == len(active):
+        yield (
+            ".arms",
+            "every active arm has weight 0, so static serves them uniformly; give the campaign's weights",
+        )
+    elif never and len(placement.policies) > 1 and (placement.ramp is None or placement.ramp.share_from == 0):
+        listed = ", ".join(repr(arm) for arm in never)
+        yield (
+            ".arms",
+            f"static never shows {listed}, so nothing is learned of them; add a ramp with from above 0",
+        )
+    if all(arm.when for arm in active):
+        yield (
+            ".arms",
+            "every active arm has a `when`: a request that meets none is refused with NO_ELIGIBLE_ARM",
+        )
+
+
+def _policies(placement: Placement) -> _Found:
+    unbounded = math.isinf(placement.reward.maximum)
+    for policy in placement.policies:
+        path = f".policies.{policy.name}"
+        if policy.kind in LINEAR and not placement.features:
+            yield (
+                path,
+                "learns from the context, but the placement has no features; declare some, or use thompson",
+            )
+        if policy.kind is PolicyKind.THOMPSON and unbounded:
+            yield path, "takes rewards as normal, since reward.max is absent; give a max if they are bounded"
+        if policy.kind is PolicyKind.LINUCB and policy.explore == 0:
+            yield (
+                path,
+                "has explore 0, so it never shows the arms it does not prefer, and they cannot be measured",
+            )
+
+
+def _reward(placement: Placement) -> _Found:
+    if all(value <= 0 for _, value in placement.reward.values):
+        yield ".reward.values", "has no value above 0, so every reward is clipped to 0; value an event"
+
+
+def _privacy(placement: Placement) -> _Found:
+    for feature in placement.features:
+        part = quasi_identity_in(feature.name)
+        if part is not None:
+            message = (
+                f"{part!r} finds a person together with little else; send something coarser, such as a region"
+            )
+            yield f".features.{feature.name}", message
+
+
+_RULES = (_calendar, _overlap, _policies, _reward, _privacy)

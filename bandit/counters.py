@@ -1,0 +1,48 @@
+"""What happened, counted: plain numbers that the shell turns into metrics when it is asked."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+Counts = NDArray[np.int64]
+
+
+class Outcome(IntEnum):
+    """What became of a reward. The numbers are those of the protocol."""
+
+    APPLIED = 1
+    DUPLICATE = 2
+    LATE = 3
+    UNRECORDED = 4
+
+
+@dataclass(slots=True, eq=False)
+class Counters:
+    """Counts of one placement since the process started.
+
+    Shapes: `decisions` (policies, arms), `exposures` and `reward_sum` (arms,), `rewards`
+    (events, 5) by outcome, `degraded` (policies,).
+    """
+
+    decisions: Counts
+    exposures: Counts
+    rewards: dict[str, Counts]
+    reward_sum: NDArray[np.float64]
+    degraded: Counts
+    unknown_features: int = 0
+    unknown_arms: int = 0
+    strata_overflow: int = 0
+
+    @classmethod
+    def zeros(cls, policies: int, arms: int, events: Sequence[tuple[str, float]]) -> "Counters":
+        """Return counters of nothing yet; the reserved event `exposure` is counted beside the others."""
+        return cls(
+            decisions=np.zeros((policies, arms), np.int64),
+            exposures=np.zeros(arms, np.int64),
+            rewards={event: np.zeros(len(Outcome) + 1, np.int64) for event in ("exposure", *dict(events))},
+            reward_sum=np.zeros(arms),
+            degraded=np.zeros(policies, np.int64),
+        )

@@ -1,0 +1,69 @@
+"""Which arms may be shown: the configuration's conditions and the arms that a request allows.
+
+Sets of arms are integers with bit k for arm k, so that combining them is one operation.
+"""
+
+from collections.abc import Callable, Iterable
+
+from bandit.config import ArmState, Condition, FeatureKind, Placement
+from bandit.features import Categories, Numbers
+
+Matches = Callable[[Categories, Numbers], bool]
+
+
+class Eligibility:
+    """Eligible arms and ramp scope of one placement; built once a configuration."""
+
+    __slots__ = ("_always", "_bits", "_conditional", "_in_scope")
+
+    def __init__(self, placement: Placement) -> None:
+        booleans = frozenset(f.name for f in placement.features if f.kind is FeatureKind.BOOLEAN)
+        self._bits = {arm.id: 1 << k for k, arm in enumerate(placement.arms) if arm.state is ArmState.ACTIVE}
+        groups: dict[frozenset[tuple[str, frozenset[str]]], tuple[Condition, int]] = {}
+        for arm in placement.arms:
+            group = condition_key(arm.when)
+            _, mask = groups.get(group, (arm.when, 0))
+            groups[group] = (arm.when, mask | self._bits.get(arm.id, 0))
+        self._always = groups.pop(condition_key({}), ({}, 0))[1]
+        self._conditional = [(_matcher(when, booleans), mask) for when, mask in groups.values()]
+        self._in_scope = _matcher(placement.ramp.only_when if placement.ramp else {}, booleans)
+
+    def configured(self, categories: Categories, numbers: Numbers) -> int:
+        """Return the active arms whose conditions hold."""
+        mask = self._always
+        for matches, arms in self._conditional:
+            if matches(categories, numbers):
+                mask |= arms
+        return mask
+
+    def requested(self, arms: Iterable[str]) -> tuple[int, int]:
+        """Return the active arms among the named ones, and how many names are not of active arms."""
+        mask, unknown = 0, 0
+        for arm in arms:
+            bit = self._bits.get(arm, 0)
+            mask |= bit
+            unknown += bit == 0
+        return mask, unknown
+
+    def in_scope(self, categories: Categories, numbers: Numbers) -> bool:
+        """Whether the ramp concerns this context; outside, static alone serves."""
+        return self._in_scope(categories, numbers)
+
+
+def condition_key(when: Condition) -> frozenset[tuple[str, frozenset[str]]]:
+    """Return a condition as a value that can be compared and hashed."""
+    return frozenset(when.items())
+
+
+def _matcher(when: Condition, booleans: frozenset[str]) -> Matches:
+    categories_wanted = [(name, accepted) for name, accepted in when.items() if name not in booleans]
+    numbers_wanted = [
+        (name, frozenset(float(value) for value in accepted)) for name, accepted in when.items() if name in booleans
+    ]
+
+    def matches(categories: Categories, numbers: Numbers) -> bool:
+        return all(categories.get(name) in accepted for name, accepted in categories_wanted) and all(
+            numbers.get(name) in accepted for name, accepted in numbers_wanted
+        )
+
+    return matches

@@ -1,0 +1,341 @@
+"""The engine: Choose and Reward as pipelines, in the order in which they happen.
+
+    choose   route the unit → encode x → eligible arms, stratum → every policy's pmf → draw one arm
+             → record, apply → seal the token
+    reward   open the token → check event and value → ledger → record, apply
+
+Pure and deterministic: the time comes in, randomness comes from keyed hashes of the decision's identity, and
+one thread calls. What happens between two calls is whole.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from bandit.apply import apply
+from bandit.config import EXPOSURE, Config, ConfigError, ExposureMode
+from bandit.counters import Outcome
+from bandit.decision import Decision
+from bandit.errors import BanditError, Reason
+from bandit.features import Categories, Numbers
+from bandit.hashing import BUCKETS, SaltedHash, uniform
+from bandit.ledger import Ledger
+from bandit.limits import (
+    CONTEXT_ENTRIES_MAX,
+    EVENT_ID_BYTES_MAX,
+    EVENT_VALUE_MAX,
+    LEDGER_BYTES_MAX,
+    UNIT_BYTES_MAX,
+)
+from bandit.migrate import problems_between
+from bandit.placement import PlacementState
+from bandit.records import Configured, Decided, Exposed, Record, Rewarded, Started, StratumOpened
+from bandit.sampler import sample
+from bandit.state import Located, State
+from bandit.strata import OVERFLOW, Stratum
+from bandit.token import Keys, Sealer
+
+Journal = Callable[[Record], None]
+
+EXPIRE_EVERY_US = 1_000_000
+"""How often the ledgers are looked through for what has passed its window."""
+
+
+class Choice(NamedTuple):
+    """The answer to a Choose. `propensity` is μ(arm | x), by today's shares."""
+
+    decision_id: str
+    arm: str
+    policy: str
+    propensity: float
+    payload: str
+
+
+class Engine:
+    """One process's decisions and what it learns from them.
+
+    `origin` names the process for good, `start` (16 random bytes) this start of it; together with a counter
+    they identify a decision. `journal` is handed every record before it is applied. Times are microseconds
+    since the epoch and never go back: an earlier `now_us` counts as the last one.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        keys: Keys,
+        *,
+        origin: str,
+        start_id: bytes,
+        now_us: int,
+        ledger_bytes_max: int = LEDGER_BYTES_MAX,
+        journal: Journal | None = None,
+    ) -> None:
+        self.state = State(ledger_bytes_max)
+        self.tokens_invalid = 0
+        self._journal = journal
+        self._sealer = Sealer(keys)
+        self._origin = origin
+        self._start = start_id
+        self._counter = 0
+        self._now_us = now_us
+        self._expired_us = now_us
+        self._routing = _Salted(keys.routing_salt, b"")
+        self._bucket = _Salted(keys.bucket_salt, b"")
+        self._draw = _Salted(keys.draw_salt, start_id)
+        self._commit(Started(start_id, now_us))
+        self._commit(Configured(config, now_us))
+
+    def choose(
+        self,
+        placement: str,
+        unit: str,
+        categories: Categories,
+        numbers: Numbers,
+        arms: Sequence[str],
+        defer_exposure: bool,  # noqa: FBT001 - the request's fields in their order
+        now_us: int,
+    ) -> Choice:
+        """Choose an arm. `unit` "": routed at random; `arms` empty: all.
+
+        Raises BanditError PLACEMENT_UNKNOWN, UNIT_TOO_LONG, CONTEXT_TOO_LARGE, FEATURE_NOT_FINITE,
+        FEATURE_NOT_BOOLEAN, NO_ELIGIBLE_ARM.
+        """
+        now_us = self._advance(now_us)
+        state = self._placement(placement)
+        _check_size(unit, len(categories) + len(numbers), placement)
+        index, value, unknown = state.encoder.encode(categories, numbers)
+        stratum = self._stratum(state, categories, numbers, arms)
+
+        self._counter += 1
+        identity = self._counter.to_bytes(8, "little")
+        key = b"u" + unit.encode("utf-8", "surrogatepass") if unit else b"d" + self._start + identity
+        share = state.share(now_us, in_scope=stratum.in_scope)
+        policy = state.router.policy(self._routing(placement, key), share)
+
+        pmfs = state.pmfs(stratum, index, value, now_us)
+        draw = sample(pmfs[policy], uniform(self._draw(placement, identity)))
+        probabilities = pmfs[:, draw.arm]
+
+        decision = Decision(
+            origin=self._origin,
+            start=self._start,
+            counter=self._counter,
+            schema_id=state.config.schema_id,
+            time_us=now_us,
+            arm=draw.arm,
+            policy=policy,
+            stratum=stratum.index,
+            bucket=self._bucket(placement, key) % BUCKETS,
+            propensity=float(state.router.shares(share) @ probabilities),
+            probabilities=tuple(probabilities.tolist()),
+            index=index,
+            value=value,
+            deferred=defer_exposure or state.config.exposure is ExposureMode.ON_EVENT,
+            recorded=True,
+        )
+        self._commit(Decided(decision, draw.low, draw.high))
+        state.counters.decisions[policy, draw.arm] += 1
+        state.counters.unknown_features += unknown
+        arm = state.config.arms[draw.arm]
+        return Choice(
+            self._sealer.seal(decision), arm.id, state.policies[policy].name, decision.propensity, arm.payload
+        )
+
+    def reward(self, decision_id: str, event: str, value: float, event_id: str, now_us: int) -> Outcome:
+        """Count an event of a decision and learn from it, once.
+
+        Raises BanditError TOKEN_INVALID, EVENT_UNKNOWN, EVENT_ID_REQUIRED, EVENT_ID_TOO_LONG,
+        VALUE_NOT_FINITE, VALUE_OUT_OF_RANGE, REWARD_CONFLICT, LEDGER_FULL; nothing is changed then.
+        """
+        now_us = self._advance(now_us)
+        try:
+            decision = self._sealer.open(decision_id)
+        except BanditError:
+            self.tokens_invalid += 1
+            raise
+        located = self.state.locate(decision)
+        if located is None:
+            self.state.unlocated_rewards += 1
+            return Outcome.UNRECORDED
+        if event == EXPOSURE:
+            outcome = self._exposed(located, decision, now_us)
+        else:
+            _check_event(located.placement, event, value, event_id)
+            outcome = self._rewarded(located, decision, event, value, event_id, now_us)
+        located.placement.counters.rewards[event][outcome] += 1
+        return outcome
+
+    def reconfigure(self, config: Config, now_us: int) -> None:
+        """Take over a configuration between two calls, keeping what was learned.
+
+        Raises ConfigError, with nothing changed, if it cannot follow the one that is served.
+        """
+        problems = problems_between(self.state.placements, config)
+        if problems:
+            raise ConfigError(tuple(problems))
+        self._commit(Configured(config, self._advance(now_us)))
+
+    def _advance(self, now_us: int) -> int:
+        self._now_us = max(self._now_us, now_us)
+        if self._now_us - self._expired_us >= EXPIRE_EVERY_US:
+            self._expired_us = self._now_us
+            self.state.expire(self._now_us)
+        return self._now_us
+
+    def _commit(self, record: Record) -> None:
+        if self._journal is not None:
+            self._journal(record)
+        apply(self.state, record)
+
+    def _placement(self, name: str) -> PlacementState:
+        state = self.state.placements.get(name)
+        if state is None:
+            message = f"placement '{_quoted(name)}' is not configured here; check the name, or add it and reload"
+            raise BanditError(Reason.PLACEMENT_UNKNOWN, message, placement=_quoted(name))
+        return state
+
+    def _stratum(
+        self, state: PlacementState, categories: Categories, numbers: Numbers, arms: Sequence[str]
+    ) -> Stratum:
+        """Return the stratum of the eligible arms, opening it at first sight."""
+        mask = state.eligibility.configured(categories, numbers)
+        if arms:
+            requested, unknown = state.eligibility.requested(arms)
+            mask &= requested
+            state.counters.unknown_arms += unknown
+        if mask == 0:
+            raise _no_eligible_arm(state, arms)
+        in_scope = state.eligibility.in_scope(categories, numbers)
+        stratum = state.strata.get(mask, in_scope=in_scope)
+        if stratum is None:
+            if state.strata.next_index == OVERFLOW:
+                state.counters.strata_overflow += 1
+                return Stratum(state.config, OVERFLOW, mask, in_scope=in_scope)
+            self._commit(StratumOpened(state.config.name, mask, in_scope))
+            stratum = state.strata.get(mask, in_scope=in_scope)
+            assert stratum is not None  # noqa: S101 - it was opened in the line before
+        return stratum
+
+    def _exposed(self, at: Located, decision: Decision, now_us: int) -> Outcome:
+        outcome = self._outcome_before_ledger(at.placement.ledger, decision, now_us)
+        if outcome is not None:
+            return outcome
+        start = self.state.starts[decision.start]
+        if not decision.deferred or self.state.exposures.seen(start, decision.counter):
+            return Outcome.DUPLICATE
+        self.state.exposures.reserve(start, decision.counter)
+        self._commit(Exposed(decision))
+        return Outcome.APPLIED
+
+    def _rewarded(
+        self, at: Located, decision: Decision, event: str, value: float, event_id: str, now_us: int
+    ) -> Outcome:
+        placement, ledger = at.placement, at.placement.ledger
+        outcome = self._outcome_before_ledger(ledger, decision, now_us)
+        if outcome is not None:
+            return outcome
+        start = self.state.starts[decision.start]
+        key = self.state.key(decision) or 0
+        id_key = 0
+        if event in placement.config.reward.repeatable:
+            id_key = _id_key(key | placement.events[event], event_id)
+            counted = ledger.id_value(decision.time_us, id_key)
+        else:
+            counted = ledger.value(decision.time_us, key | placement.events[event])
+        if counted is not None:
+            if counted == value:
+                return Outcome.DUPLICATE
+            raise _conflict(event, counted, value)
+        ledger.reserve(decision.time_us)
+        if decision.deferred:
+            self.state.exposures.reserve(start, decision.counter)
+        self._commit(Rewarded(decision, event, value, id_key))
+        return Outcome.APPLIED
+
+    def _outcome_before_ledger(self, ledger: Ledger, decision: Decision, now_us: int) -> Outcome | None:
+        if not decision.recorded or decision.start not in self.state.starts:
+            return Outcome.UNRECORDED
+        return Outcome.LATE if ledger.late(decision.time_us, now_us) else None
+
+
+class _Salted:
+    """A salted hash within each placement; the placement's prefix is absorbed once."""
+
+    __slots__ = ("_hashes", "_prefix", "_salt")
+
+    def __init__(self, salt: bytes, prefix: bytes) -> None:
+        self._salt = salt
+        self._prefix = prefix
+        self._hashes: dict[str, SaltedHash] = {}
+
+    def __call__(self, placement: str, data: bytes) -> int:
+        hashed = self._hashes.get(placement)
+        if hashed is None:
+            hashed = self._hashes[placement] = SaltedHash(self._salt, placement, self._prefix)
+        return hashed(data)
+
+
+def _id_key(key: int, event_id: str) -> int:
+    """Return a 64-bit hash of an event's key and id; never 0."""
+    return _EVENT_IDS(key.to_bytes(8, "little") + event_id.encode("utf-8", "surrogatepass")) or 1
+
+
+_EVENT_IDS = SaltedHash(b"", "event_id")
+
+
+def _check_size(unit: str, entries: int, placement: str) -> None:
+    if len(unit) > UNIT_BYTES_MAX:
+        message = f"unit has {len(unit)} characters, at most {UNIT_BYTES_MAX} are taken; send a hash of it instead"
+        raise BanditError(Reason.UNIT_TOO_LONG, message, limit=str(UNIT_BYTES_MAX), placement=placement)
+    if entries > CONTEXT_ENTRIES_MAX:
+        message = (
+            f"context has {entries} categories and numbers, at most {CONTEXT_ENTRIES_MAX} are taken; "
+            f"send only the features that placement '{placement}' configures"
+        )
+        raise BanditError(Reason.CONTEXT_TOO_LARGE, message, limit=str(CONTEXT_ENTRIES_MAX), placement=placement)
+
+
+def _check_event(placement: PlacementState, event: str, value: float, event_id: str) -> None:
+    reward, name = placement.config.reward, placement.config.name
+    if event not in placement.values:
+        known = ", ".join(sorted(placement.values))
+        message = (
+            f"event '{_quoted(event)}' is not configured for placement '{name}'; expected one of {known} "
+            f"or '{EXPOSURE}'"
+        )
+        raise BanditError(Reason.EVENT_UNKNOWN, message, placement=name, event=_quoted(event))
+    if not math.isfinite(value):
+        message = f"value of event '{event}' is {value}: expected a finite number"
+        raise BanditError(Reason.VALUE_NOT_FINITE, message, placement=name, event=event)
+    if abs(value) > EVENT_VALUE_MAX:
+        message = f"value of event '{event}' is {value}: expected at most ±{EVENT_VALUE_MAX:g}"
+        raise BanditError(Reason.VALUE_OUT_OF_RANGE, message, placement=name, event=event)
+    if event in reward.repeatable and not event_id:
+        message = f"event '{event}' is repeatable and came without event_id; send one per occurrence (an order id)"
+        raise BanditError(Reason.EVENT_ID_REQUIRED, message, placement=name, event=event)
+    if len(event_id) > EVENT_ID_BYTES_MAX:
+        message = f"event_id has {len(event_id)} characters, at most {EVENT_ID_BYTES_MAX} are taken"
+        raise BanditError(Reason.EVENT_ID_TOO_LONG, message, placement=name, event=event)
+
+
+def _no_eligible_arm(state: PlacementState, arms: Sequence[str]) -> BanditError:
+    name = state.config.name
+    asked = f" among the {len(arms)} arms of the request" if arms else ""
+    message = (
+        f"no arm of placement '{name}' is eligible{asked} in this context; show your default, and give one active "
+        "arm no 'when' condition"
+    )
+    return BanditError(Reason.NO_ELIGIBLE_ARM, message, placement=name)
+
+
+def _conflict(event: str, counted: float, value: float) -> BanditError:
+    message = (
+        f"event '{event}' was counted with value {counted:g} and came again with {value:g}: the first stays; "
+        "a repeated event needs its own event_id and 'repeatable' in the configuration"
+    )
+    return BanditError(Reason.REWARD_CONFLICT, message, event=event)
+
+
+def _quoted(name: str) -> str:
+    """Return a caller's name as it may stand in a message: short and printable."""
+    return "".join(c if c.isprintable() else "?" for c in name[:64])

@@ -1,0 +1,109 @@
+"""Context → sparse x: which columns are set, and to what.
+
+Every feature sets exactly one of its columns, but for numbers that map to 0, which set none. A value that was
+never configured goes to the `other` column, an absent one to `missing`: a model learns both. Column order is
+`config.column_names`; column 0 is the bias, always 1.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from bandit.config import Feature, FeatureKind, Placement, Scale, columns_of
+from bandit.errors import BanditError, Reason
+from bandit.hashing import feature_bucket
+from bandit.tally import Indices, Values
+
+Categories = Mapping[str, str]
+Numbers = Mapping[str, float]
+
+_ColumnOf = Callable[[str | None], int]
+_EntryOf = Callable[[float | None], tuple[int, float]]
+
+
+class Encoder:
+    """Encodes contexts for one placement; built once a configuration, since it only reads it."""
+
+    __slots__ = ("_categories", "_numbers", "columns")
+
+    def __init__(self, placement: Placement) -> None:
+        self.columns = 1
+        self._categories: list[tuple[str, _ColumnOf]] = []
+        self._numbers: list[tuple[str, _EntryOf]] = []
+        for feature in placement.features:
+            if feature.kind in (FeatureKind.CATEGORY, FeatureKind.HASHED):
+                self._categories.append((feature.name, _category(feature, self.columns)))
+            else:
+                self._numbers.append((feature.name, _number(feature, self.columns, placement.name)))
+            self.columns += columns_of(feature)
+
+    def encode(self, categories: Categories, numbers: Numbers) -> tuple[Indices, Values, int]:
+        """Return (index uint16 (m,), value float32 (m,), how many given features are unknown).
+
+        Raises BanditError FEATURE_NOT_FINITE or FEATURE_NOT_BOOLEAN, naming the feature.
+        """
+        index, value = [0], [1.0]
+        known = 0
+        for name, column_of in self._categories:
+            category = categories.get(name)
+            known += category is not None
+            index.append(column_of(category))
+            value.append(1.0)
+        for name, entry_of in self._numbers:
+            number = numbers.get(name)
+            known += number is not None
+            column, mapped = entry_of(number)
+            if mapped != 0.0:
+                index.append(column)
+                value.append(mapped)
+        unknown = len(categories) + len(numbers) - known
+        return np.array(index, np.uint16), np.array(value, np.float32), unknown
+
+
+def _category(feature: Feature, first: int) -> _ColumnOf:
+    """Columns: the values (or buckets) in order, then `other` (category only), then `missing`."""
+    missing = first + columns_of(feature) - 1
+    if feature.kind is FeatureKind.HASHED:
+        name, buckets = feature.name, feature.buckets
+        return lambda value: first + feature_bucket(name, value, buckets) if value else missing
+    other = missing - 1
+    column = {value: first + i for i, value in enumerate(feature.values)}
+    return lambda value: column.get(value, other) if value else missing
+
+
+def _number(feature: Feature, first: int, placement: str) -> _EntryOf:
+    """Columns: the value mapped to [0, 1], then `missing`."""
+    mapped = _boolean if feature.kind is FeatureKind.BOOLEAN else _mapping(feature)
+
+    def entry_of(number: float | None) -> tuple[int, float]:
+        if number is None:
+            return first + 1, 1.0
+        if not math.isfinite(number):
+            message = (
+                f"feature '{feature.name}' of placement '{placement}' is {number}: expected a finite number; "
+                "leave the feature out when its value is not known"
+            )
+            raise BanditError(Reason.FEATURE_NOT_FINITE, message, placement=placement, feature=feature.name)
+        if feature.kind is FeatureKind.BOOLEAN and number not in (0.0, 1.0):
+            message = (
+                f"feature '{feature.name}' of placement '{placement}' is {number}: expected 0 or 1, since it is "
+                "configured as a boolean; configure it as a number to send others"
+            )
+            raise BanditError(Reason.FEATURE_NOT_BOOLEAN, message, placement=placement, feature=feature.name)
+        return first, mapped(number)
+
+    return entry_of
+
+
+def _boolean(number: float) -> float:
+    return number
+
+
+def _mapping(feature: Feature) -> Callable[[float], float]:
+    low, high = feature.minimum, feature.maximum
+    if feature.scale is Scale.LOG:
+        span = math.log1p(high - low)
+        return lambda number: math.log1p(min(max(number, low), high) - low) / span
+    span = high - low
+    return lambda number: (min(max(number, low), high) - low) / span

@@ -1,0 +1,85 @@
+"""Every bound of the core, with its unit (last in the name), its reason and its precedent."""
+
+ARMS_MAX = 256
+"""Arms a placement. A Choose integrates over all of them; 50 cost 11 µs, 256 stay below 0.3 ms."""
+
+COLUMNS_MAX = 256
+"""Columns of the feature vector x. A is columns² float64 an arm, and refactorising is columns³ / 3."""
+
+FEATURES_MAX = 64
+"""Features a placement: each sets one entry of x, and x travels in every token."""
+
+POLICIES_MAX = 8
+"""Policies a placement, `static` included: each one's probability travels in every token."""
+
+PLACEMENTS_MAX = 1000
+"""Placements a process."""
+
+EVENTS_MAX = 16
+"""Kinds of event a placement: the ledger keeps four bits for them."""
+
+STRATA_MAX = 16
+"""Strata a placement learns separately; beyond them thompson answers as static."""
+
+BATCH_MAX = 256
+"""Items in one batch call: nothing else is served while a batch is, so it must stay in the milliseconds."""
+
+NAME_BYTES_MAX = 64
+"""Bytes of a placement's, arm's, feature's, policy's or event's name. As a Kubernetes label value (63)."""
+
+PAYLOAD_BYTES_MAX = 16_384
+"""Bytes of an arm's payload: it travels in every reply; a larger one belongs behind a URL."""
+
+CONTEXT_ENTRIES_MAX = 256
+"""Categories plus numbers in one request: four times FEATURES_MAX, room for clients ahead of us."""
+
+UNIT_BYTES_MAX = 512
+"""Bytes of a unit. Longer than any cookie value in use; hashing it stays below a microsecond."""
+
+EVENT_ID_BYTES_MAX = 256
+"""Bytes of an event_id. As Stripe's idempotency key (255)."""
+
+TOKEN_CHARS_MAX = 4096
+"""Characters of a decision_id that are looked at. The largest that is minted is about 1,300."""
+
+EVENT_VALUE_MAX = 1e9
+"""Largest |value| of an event. Its square times 10⁹ events is far from a float64's range."""
+
+MODEL_BYTES_MAX = 256 * 2**20
+"""Bytes of one placement's tallies and models."""
+
+MODEL_BYTES_TOTAL_MAX = 4 * 2**30
+"""Bytes of all placements' tallies and models together."""
+
+LEDGER_BYTES_MAX = 1 * 2**30
+"""Bytes of all ledgers together: about 40 million rewarded decisions within their windows."""
+
+CATEGORY_BYTES_MAX = 256
+"""Bytes of one value of a category feature. As a label value in common time series databases."""
+
+CONDITION_VALUES_MAX = 1024
+"""Values a condition names for one feature: every country and language there is, with room."""
+
+WINDOW_US_MAX = 90 * 86_400 * 1_000_000
+"""Microseconds of a reward window. The ledger remembers that long; shops attribute within 30 days, seldom 90."""
+
+DURATION_US_MAX = 3_660 * 86_400 * 1_000_000
+"""Microseconds of any configured duration, ten years: more is a slip of the unit."""
+
+PRECISION_MIN = 1e-6
+"""Smallest prior precision: the inverse starts at its reciprocal and has to stay far from float64's end."""
+
+PRECISION_MAX = 1e9
+"""Largest prior precision: beyond it a placement would have to live for years to learn anything."""
+
+ALPHA_MAX = 1e6
+"""Largest α of LinUCB, in units of σ: beyond it the means no longer reach the score in float64."""
+
+NUMBER_ABS_MAX = 1e300
+"""Largest |min| and |max| of a number feature: their difference is still a finite float64."""
+
+WEIGHT_MAX = 1e9
+"""Largest static weight: 256 of them add up without losing the smallest share anyone means."""
+
+CONFIG_PROBLEMS_MAX = 200
+"""Problems of one document that are reported: nobody reads more, and a hostile document has millions."""

@@ -1,0 +1,102 @@
+"""A placement's state under another configuration: what was learned about what remains, remains."""
+
+import numpy as np
+
+from bandit.config import ArmState, Config, Placement, Problem, column_names
+from bandit.counters import Counters
+from bandit.ledger import Budget
+from bandit.limits import EVENTS_MAX
+from bandit.placement import PlacementState
+from bandit.tally import Forgetting
+
+
+def problems_between(placements: dict[str, PlacementState], config: Config) -> list[Problem]:
+    """Return why `config` cannot follow what is served now: ids that come back, too many events."""
+    problems = []
+    for name, placement in config.placements.items():
+        held = placements.get(name)
+        if held is None:
+            continue
+        for arm in placement.arms:
+            if arm.id in held.retired and arm.state is not ArmState.RETIRED:
+                problems.append(
+                    Problem(
+                        f"$.placements.{name}.arms.{arm.id}",
+                        f"arm id '{arm.id}' was retired or removed and is '{arm.state}' here: ids are never reused, "
+                        "since rewards for the old arm may still arrive; give the arm a new id",
+                    )
+                )
+        events = held.events.keys() | dict(placement.reward.values).keys()
+        if len(events) > EVENTS_MAX:
+            problems.append(
+                Problem(
+                    f"$.placements.{name}.reward.values",
+                    f"with the events that were configured before there would be {len(events)}, at most "
+                    f"{EVENTS_MAX} are kept apart; reuse the old names or take a new placement",
+                )
+            )
+    return problems
+
+
+def migrated(held: PlacementState, config: Placement, budget: Budget, now_us: int) -> PlacementState:
+    """Return the state of `config` with all that `held` knows about the arms and columns of both."""
+    old = held.config
+    arms = _positions([arm.id for arm in config.arms], [arm.id for arm in old.arms])
+    columns = _positions(list(column_names(config)), list(column_names(old)))
+    tally = held.tally.rearranged(arms, columns)
+    strata = held.strata.rearranged(old, config, arms)
+    forgetting = held.forgetting
+    if forgetting.half_life_us != (config.half_life_us or 0):
+        forgetting = Forgetting.starting(config.half_life_us, now_us)
+        factor = held.forgetting.scale(now_us) * forgetting.weight(now_us)
+        tally.scale(factor)
+        for stratum in strata:
+            stratum.tally.scale(factor)
+    state = PlacementState(
+        config, budget, now_us,
+        tally=tally, strata=strata, forgetting=forgetting,
+        ledger=held.ledger.rewindowed(config.reward.window_us),
+    )  # fmt: skip
+    state.started_us = held.started_us
+    state.retired = held.retired | _ended(old, config)
+    state.events = _numbered(held.events, state.values)
+    _carry(held.counters, state.counters, arms, _positions(_policies(config), _policies(old)))
+    return state
+
+
+def _positions(new: list[str], old: list[str]) -> list[int]:
+    at = {name: position for position, name in enumerate(old)}
+    return [at.get(name, -1) for name in new]
+
+
+def _policies(placement: Placement) -> list[str]:
+    return [policy.name for policy in placement.policies]
+
+
+def _ended(old: Placement, new: Placement) -> frozenset[str]:
+    """Return the arms that were there and are now retired or missing."""
+    living = {arm.id for arm in new.arms if arm.state is not ArmState.RETIRED}
+    return frozenset(arm.id for arm in old.arms) - living
+
+
+def _numbered(events: dict[str, int], values: dict[str, float]) -> dict[str, int]:
+    """Return the events' numbers in the ledger: old ones keep theirs."""
+    numbered = dict(events)
+    for event in values:
+        numbered.setdefault(event, len(numbered))
+    return numbered
+
+
+def _carry(old: Counters, new: Counters, arms: list[int], policies: list[int]) -> None:
+    """Copy the counts of arms, policies and events of both: counters must not jump back."""
+    to = [k for k, before in enumerate(arms) if before >= 0]
+    at = [before for before in arms if before >= 0]
+    new.exposures[to], new.reward_sum[to] = old.exposures[at], old.reward_sum[at]
+    for j, before in enumerate(policies):
+        if before >= 0:
+            new.decisions[j, to] = old.decisions[before, at]
+            new.degraded[j] = old.degraded[before]
+    for event in new.rewards.keys() & old.rewards.keys():
+        new.rewards[event] = np.copy(old.rewards[event])
+    new.unknown_features, new.unknown_arms = old.unknown_features, old.unknown_arms
+    new.strata_overflow = old.strata_overflow

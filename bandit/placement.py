@@ -1,0 +1,143 @@
+"""The state of one placement: its tally, what is derived from it, and how it changes.
+
+It changes in three ways only: an exposure, a credit (a decision's R moves), and time passing.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bandit.config import Placement, column_names
+from bandit.counters import Counters
+from bandit.eligibility import Eligibility
+from bandit.features import Encoder
+from bandit.ledger import Budget, Ledger
+from bandit.model import LinearModel
+from bandit.policies import LINEAR, Policy, make_policy
+from bandit.ramp import STATIC_INDEX, Router, learned_share
+from bandit.strata import Strata, Stratum
+from bandit.tally import Floats, Forgetting, Indices, Tally, Values
+
+
+class PlacementState:
+    """Everything that is held in memory for one placement.
+
+    `tally` learns from every exposure, `strata` hold what context-free policies learn from their own;
+    `models` and `policies` are derived. `events` gives each event ever configured its number in the ledger.
+    `retired` are the arm ids that may not come back. `started_us`: the first exposure, None before.
+    """
+
+    def __init__(
+        self, config: Placement, budget: Budget, now_us: int, *,
+        tally: Tally | None = None, strata: Strata | None = None, ledger: Ledger | None = None,
+        forgetting: Forgetting | None = None,
+    ) -> None:  # fmt: skip
+        self.config = config
+        self.encoder = Encoder(config)
+        self.eligibility = Eligibility(config)
+        self.router = Router(config)
+        self.forgetting = forgetting or Forgetting.starting(config.half_life_us, now_us)
+        self.tally = tally or Tally.zeros(len(config.arms), self.encoder.columns)
+        self.strata = strata or Strata()
+        self.ledger = ledger or Ledger(config.reward.window_us, budget, horizon_us=now_us)
+        self.values = dict(config.reward.values)
+        self.events = {event: number for number, event in enumerate(self.values)}
+        self.retired: frozenset[str] = frozenset()
+        self.started_us: int | None = None
+        self.counters = Counters.zeros(len(config.policies), len(config.arms), config.reward.values)
+        scale = self.forgetting.scale(now_us)
+        self.models = {
+            policy.prior_precision: LinearModel(policy.prior_precision, self.tally, scale)
+            for policy in config.policies
+            if policy.kind in LINEAR
+        }
+        self.policies: list[Policy] = [
+            make_policy(policy, config, self.models, self.forgetting) for policy in config.policies
+        ]
+        self._columns: dict[bytes, NDArray[np.int64]] = {}
+        self._pmfs = np.zeros((len(config.policies), len(config.arms)))
+
+    def share(self, now_us: int, *, in_scope: bool = True) -> float:
+        """Return the learned share now."""
+        ramp = self.config.ramp
+        return learned_share(ramp, self.started_us, now_us) if ramp and in_scope else 0.0
+
+    def shares(self, now_us: int) -> Floats:
+        """Return every policy's share (policies,) now, within the ramp's scope."""
+        return self.router.shares(self.share(now_us))
+
+    def columns_of_schema(self, schema: Placement) -> NDArray[np.int64]:
+        """Return, for each column of another configuration of this placement, the one here, or -1."""
+        columns = self._columns.get(schema.schema_id)
+        if columns is None:
+            here = {name: column for column, name in enumerate(column_names(self.config))}
+            columns = np.array([here.get(name, -1) for name in column_names(schema)], np.int64)
+            self._columns[schema.schema_id] = columns
+        return columns
+
+    def pmfs(self, stratum: Stratum, index: Indices, value: Values, now_us: int) -> NDArray[np.float64]:
+        """Return every policy's pmf (policies, arms); the array is reused by the next call.
+
+        A policy whose model cannot be used answers as static, and is counted.
+        """
+        for model in self.models.values():
+            model.score(self.tally, index, value)
+        for number, policy in enumerate(self.policies):
+            if not policy.pmf(stratum, now_us, self._pmfs[number]):
+                self._pmfs[number] = stratum.static
+                self.counters.degraded[number] += 1
+        return self._pmfs
+
+    def expose(
+        self, arm: int, stratum: Stratum | None, index: Indices, value: Values, time_us: int
+    ) -> None:
+        """Count an exposure of a decision of `time_us`; `stratum` None: it teaches nothing context-free."""
+        self._forget(time_us)
+        weight = self.forgetting.weight(time_us)
+        self.tally.expose(arm, index, value, weight)
+        for model in self.models.values():
+            model.expose(self.tally, arm, index, value, weight)
+            model.maintain(self.tally, self.forgetting.scale(time_us))
+        if stratum is not None:
+            stratum.tally.n[arm] += weight
+            stratum.news += 1
+        self.counters.exposures[arm] += 1
+        if self.started_us is None:
+            self.started_us = time_us
+
+    def credit(
+        self, arm: int, stratum: Stratum | None, index: Indices, value: Values, time_us: int,
+        reward: tuple[float, float],
+    ) -> None:  # fmt: skip
+        """Move the R of a decision of `time_us` from `reward[0]` to `reward[1]`."""
+        weight = self.forgetting.weight(time_us)
+        self.tally.credit(arm, index, value, reward, weight)
+        change = weight * (reward[1] - reward[0])
+        for model in self.models.values():
+            model.credit(self.tally, arm, index, value, change)
+        if stratum is not None:
+            stratum.tally.credit(arm, _NO_INDEX, _NO_VALUE, reward, weight)
+            stratum.news += 1
+        self.counters.reward_sum[arm] += reward[1] - reward[0]
+
+    def reward(self, time_us: int, decision_key: int) -> float:
+        """Return a decision's R now: clip(Σ value x what the ledger holds, 0, maximum)."""
+        total = 0.0
+        for event, value in self.values.items():
+            counted = self.ledger.value(time_us, decision_key | self.events[event])
+            if counted is not None:
+                total += value * counted
+        return min(max(total, 0.0), self.config.reward.maximum)
+
+    def _forget(self, time_us: int) -> None:
+        factor = self.forgetting.advance(time_us)
+        if factor == 1.0:
+            return
+        self.tally.scale(factor)
+        for stratum in self.strata:
+            stratum.tally.scale(factor)
+        for model in self.models.values():
+            model.rescale(factor)
+
+
+_NO_INDEX = np.zeros(0, np.uint16)
+_NO_VALUE = np.zeros(0, np.float32)

@@ -1,0 +1,62 @@
+"""The ramp: how the share of units moves from static to the learned policies, and where a unit falls.
+
+A unit's hash lies in the segment of one learned policy and has a position in it; it is served by that policy
+if the position lies below the learned share, else by static. So a growing share only ever adds units, and a
+unit never moves from one learned policy to another.
+"""
+
+import numpy as np
+
+from bandit.config import Placement, Ramp
+from bandit.hashing import HASH_SPACE
+from bandit.tally import Floats
+
+STATIC_INDEX = 0
+"""Every placement's policies begin with static."""
+
+
+def learned_share(ramp: Ramp, started_us: int | None, now_us: int) -> float:
+    """Return the learned share in scope at `now_us`.
+
+    `started_us` is the placement's first exposure, which starts a ramp that has no start of its own.
+    """
+    start_us = ramp.start_us if ramp.start_us is not None else started_us
+    if start_us is None or now_us <= start_us:
+        return ramp.share_from
+    progress = min(1.0, (now_us - start_us) / ramp.over_us) if ramp.over_us else 1.0
+    return ramp.share_from + (ramp.share_to - ramp.share_from) * progress
+
+
+class Router:
+    """Routes units of one placement. Segments are fixed by the configuration, the share moves."""
+
+    __slots__ = ("_bounds", "_fractions", "_policies")
+
+    def __init__(self, placement: Placement) -> None:
+        names = [policy.name for policy in placement.policies]
+        split = placement.ramp.policies if placement.ramp else ()
+        self._policies = [names.index(name) for name, _ in split]
+        self._fractions = np.zeros(len(names))
+        self._bounds = [0]
+        total = 0.0
+        for name, fraction in split:
+            self._fractions[names.index(name)] = fraction
+            total += fraction
+            self._bounds.append(min(HASH_SPACE, int(total * HASH_SPACE)))
+        if split:
+            self._bounds[-1] = HASH_SPACE
+
+    def shares(self, share: float) -> Floats:
+        """Return the share of each policy (policies,) when the learned policies have `share`."""
+        shares = self._fractions * share
+        shares[STATIC_INDEX] += 1.0 - share
+        return shares
+
+    def policy(self, hashed: int, share: float) -> int:
+        """Return the index of the policy that serves a unit with this hash in [0, 2⁶⁴)."""
+        for i, policy in enumerate(self._policies):
+            low, high = self._bounds[i], self._bounds[i + 1]
+            if hashed < high:
+                learned = hashed - low < int(share * (high - low))
+                return policy if learned else STATIC_INDEX
+        return STATIC_INDEX

@@ -1,0 +1,63 @@
+"""Records: every change of state as a value. Live traffic and replay apply the same ones (`apply.apply`).
+
+An engine hands each record to its journal before applying it; the state is a function of their sequence.
+"""
+
+from dataclasses import dataclass
+
+from bandit.config import Config
+from bandit.decision import Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A process began to decide under a new random id, `start`."""
+
+    start: bytes
+    time_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """A configuration was accepted; it holds from here on."""
+
+    config: Config
+    time_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class StratumOpened:
+    """A placement met a new set of eligible arms (bits of `mask`, in arm order) or side of its scope."""
+
+    placement: str
+    mask: int
+    in_scope: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """An arm was chosen: its interval [low, high) of the served policy's CDF held the draw."""
+
+    decision: Decision
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Exposed:
+    """A deferred decision was shown."""
+
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Rewarded:
+    """An event of a decision was counted. `id_key` is a hash of its event_id, 0 if not repeatable."""
+
+    decision: Decision
+    event: str
+    value: float
+    id_key: int
+
+
+Record = Started | Configured | StratumOpened | Decided | Exposed | Rewarded

@@ -1,0 +1,137 @@
+"""Strata: decisions with the same eligible arms, on the same side of the ramp's scope.
+
+Context-free learning compares arms only within a stratum: an arm that is eligible only on web, or a ramp that
+runs only there, would otherwise be compared with a different audience.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bandit.config import ArmState, Placement
+from bandit.eligibility import condition_key
+from bandit.limits import STRATA_MAX
+from bandit.tally import Floats, Tally
+
+OVERFLOW = 255
+"""The stratum index of decisions beyond STRATA_MAX: nothing context-free is learned from them."""
+
+
+class Stratum:
+    """One set of eligible arms and what context-free policies have learned in it.
+
+    `mask` has bit k for eligible arm k, `eligible` (E,) int64 the same as sorted indices; `static` and
+    `uniform` (arms,) are the pmfs that never change. `tally` has no columns. `news` counts its changes.
+    """
+
+    __slots__ = ("_refreshed", "eligible", "in_scope", "index", "mask", "news", "static", "tally", "thompson", "uniform")
+
+    def __init__(self, placement: Placement, index: int, mask: int, *, in_scope: bool) -> None:
+        arms = len(placement.arms)
+        self.index = index
+        self.mask = mask
+        self.in_scope = in_scope
+        self.eligible: NDArray[np.int64] = np.array([k for k in range(arms) if mask >> k & 1], np.int64)
+        self.uniform: Floats = np.zeros(arms)
+        self.uniform[self.eligible] = 1.0 / max(1, self.eligible.size)
+        weights = np.array([arm.weight for arm in placement.arms]) * (self.uniform > 0.0)
+        total = weights.sum()
+        self.static: Floats = weights / total if total > 0.0 else self.uniform
+        self.tally = Tally.zeros(arms)
+        self.thompson: Floats = self.uniform.copy()
+        self.news = 0
+        self._refreshed = (-1, 0.0, 0)
+
+    def due(self, now_us: int) -> bool:
+        """Whether `thompson` has to be computed again; says so once.
+
+        Every decision is news, so the cache follows the posterior instead: once n has grown by 1 %, or
+        50 ms have passed with any news.
+        """
+        news, n, time_us = self._refreshed
+        if news == self.news:
+            return False
+        total = float(self.tally.n.sum())
+        if total < _GROWTH * n and now_us - time_us < _REFRESH_US:
+            return False
+        self._refreshed = (self.news, total, now_us)
+        return True
+
+
+_GROWTH = 1.01
+_REFRESH_US = 50_000
+
+
+class Strata:
+    """The strata of one placement, by what defines them and by index. An index keeps its meaning for good."""
+
+    __slots__ = ("_by_index", "_by_key")
+
+    def __init__(self) -> None:
+        self._by_key: dict[tuple[int, bool], Stratum] = {}
+        self._by_index: list[Stratum | None] = []
+
+    def __iter__(self) -> "Iterable[Stratum]":  # type: ignore[override]
+        return iter(self._by_key.values())
+
+    def __len__(self) -> int:
+        return len(self._by_key)
+
+    def get(self, mask: int, *, in_scope: bool) -> Stratum | None:
+        """Return the stratum of these eligible arms, if it is open."""
+        return self._by_key.get((mask, in_scope))
+
+    def at(self, index: int) -> Stratum | None:
+        """Return the stratum that a decision's index means today; None if it is gone or never was."""
+        return self._by_index[index] if index < len(self._by_index) else None
+
+    @property
+    def next_index(self) -> int:
+        """The index that the next stratum gets; OVERFLOW when no more may be opened."""
+        full = len(self._by_key) >= STRATA_MAX or len(self._by_index) >= OVERFLOW
+        return OVERFLOW if full else len(self._by_index)
+
+    def open(self, stratum: Stratum) -> None:
+        """Add a stratum made with `next_index`."""
+        self._by_key[stratum.mask, stratum.in_scope] = stratum
+        self._by_index.append(stratum)
+
+    def rearranged(self, old: Placement, new: Placement, arms: list[int]) -> "Strata":
+        """Return these strata under another configuration; `arms` maps its arms to the old ones (-1: new).
+
+        A stratum is an audience: it loses arms that are not served any more, and gains a newly served arm if
+        it had every arm with the same condition. Strata that become alike merge, by adding.
+        """
+        result = Strata()
+        for stratum in self._by_index:
+            mask = _mask_after(stratum.mask, old, new, arms) if stratum else 0
+            if stratum is None or mask == 0:
+                result._by_index.append(None)
+                continue
+            alike = result.get(mask, in_scope=stratum.in_scope)
+            if alike is None:
+                alike = Stratum(new, len(result._by_index), mask, in_scope=stratum.in_scope)
+                result.open(alike)
+            else:
+                result._by_index.append(alike)
+            alike.tally.add(stratum.tally.rearranged(arms, []))
+            alike.news += 1
+        return result
+
+
+def _mask_after(mask: int, old: Placement, new: Placement, arms: list[int]) -> int:
+    had: dict[object, bool] = {}
+    for k, arm in enumerate(old.arms):
+        if arm.state is ArmState.ACTIVE:
+            group = condition_key(arm.when)
+            had[group] = had.get(group, True) and bool(mask >> k & 1)
+    result = 0
+    for k, arm in enumerate(new.arms):
+        before = arms[k]
+        if arm.state is not ArmState.ACTIVE:
+            continue
+        served_before = before >= 0 and old.arms[before].state is ArmState.ACTIVE
+        inside = bool(mask >> before & 1) if served_before else had.get(condition_key(arm.when), False)
+        result |= inside << k
+    return result

@@ -1,0 +1,131 @@
+"""A tally: the additive sufficient statistic that everything learned is made of.
+
+    n  = Σ 1   (exposures)        A = Σ x xᵀ
+    r1 = Σ R                      b = Σ R x
+    r2 = Σ R²
+
+per arm. Two tallies of different traffic merge by adding. Under a half-life every increment, a reward's
+too, is weighted by 2^((t - origin) / half_life) with its decision's time t: a growing weight on the new
+is a shrinking one on the old, without touching what is there (see `Forgetting`).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bandit.kernels.linear import add_outer, add_scaled
+
+Floats = NDArray[np.float64]
+Indices = NDArray[np.uint16]
+Values = NDArray[np.float32]
+
+
+@dataclass(slots=True, eq=False)
+class Tally:
+    """Sums per arm.
+
+    Shapes: `n`, `r1`, `r2` (arms,); `A` (arms, columns, columns), symmetric; `b` (arms, columns). All
+    float64. A tally without features has zero columns.
+    """
+
+    n: Floats
+    r1: Floats
+    r2: Floats
+    A: Floats
+    b: Floats
+
+    @classmethod
+    def zeros(cls, arms: int, columns: int = 0) -> "Tally":
+        """Return the empty tally: the neutral element of `add`."""
+        return cls(
+            np.zeros(arms),
+            np.zeros(arms),
+            np.zeros(arms),
+            np.zeros((arms, columns, columns)),
+            np.zeros((arms, columns)),
+        )
+
+    def arrays(self) -> tuple[Floats, Floats, Floats, Floats, Floats]:
+        """Return n, r1, r2, A, b: the arrays themselves, not copies."""
+        return self.n, self.r1, self.r2, self.A, self.b
+
+    def expose(self, arm: int, index: Indices, value: Values, weight: float) -> None:
+        """Count one exposure of `arm` with context x (sparse: `index`, `value`)."""
+        self.n[arm] += weight
+        add_outer(self.A[arm], index, value, weight)
+
+    def credit(self, arm: int, index: Indices, value: Values, reward: tuple[float, float], weight: float) -> None:
+        """Move a decision's R from `reward[0]` to `reward[1]`."""
+        before, after = reward
+        self.r1[arm] += weight * (after - before)
+        self.r2[arm] += weight * (after * after - before * before)
+        add_scaled(self.b[arm], index, value, weight * (after - before))
+
+    def add(self, other: "Tally") -> None:
+        """Merge another tally of the same shape into this one."""
+        for mine, theirs in zip(self.arrays(), other.arrays(), strict=True):
+            mine += theirs
+
+    def scale(self, factor: float) -> None:
+        """Multiply every sum; by powers of two this is exact."""
+        for array in self.arrays():
+            array *= factor
+
+    def rearranged(self, arms: list[int], columns: list[int]) -> "Tally":
+        """Return a tally whose arm i is this one's `arms[i]` and column j is `columns[j]`; -1 starts empty."""
+        result = Tally.zeros(len(arms), len(columns))
+        kept = [(new, old) for new, old in enumerate(columns) if old >= 0]
+        to, at = [new for new, _ in kept], [old for _, old in kept]
+        for new, old in enumerate(arms):
+            if old < 0:
+                continue
+            result.n[new], result.r1[new], result.r2[new] = self.n[old], self.r1[old], self.r2[old]
+            result.A[new][np.ix_(to, to)] = self.A[old][np.ix_(at, at)]
+            result.b[new][to] = self.b[old][at]
+        return result
+
+
+@dataclass(slots=True)
+class Forgetting:
+    """The weight of increments under a half-life, and how it returns to 1.
+
+    `origin_us` is a multiple of the half-life since the epoch, so that tallies of different processes stand
+    on the same scale and merge by adding. `half_life_us` 0: nothing is forgotten and every weight is 1.
+    """
+
+    half_life_us: int
+    origin_us: int
+
+    @classmethod
+    def starting(cls, half_life_us: int | None, time_us: int) -> "Forgetting":
+        """Return the forgetting of a tally that begins at `time_us`; None: no forgetting."""
+        half_life_us = half_life_us or 0
+        return cls(half_life_us, time_us // half_life_us * half_life_us if half_life_us else 0)
+
+    def weight(self, time_us: int) -> float:
+        """Return 2^((time - origin) / half_life): the weight of an increment whose decision is of `time_us`."""
+        if self.half_life_us == 0:
+            return 1.0
+        return float(2.0 ** ((time_us - self.origin_us) / self.half_life_us))
+
+    def scale(self, time_us: int) -> float:
+        """Return what a tally has to be multiplied by to weigh an increment of `time_us` as 1."""
+        return 1.0 / self.weight(time_us)
+
+    def advance(self, time_us: int) -> float:
+        """Move the origin to the last whole half-life before `time_us`.
+
+        Returns the power of two that every tally has to be multiplied by (1.0: nothing to do).
+        """
+        if self.half_life_us == 0:
+            return 1.0
+        halvings = (time_us - self.origin_us) // self.half_life_us
+        if halvings <= 0:
+            return 1.0
+        self.origin_us += halvings * self.half_life_us
+        return float(2.0 ** -min(halvings, _HALVINGS_MAX))
+
+
+_HALVINGS_MAX = 1000
+"""2⁻¹⁰⁰⁰ of anything that a tally can hold is nothing, and is still a number to divide by."""

@@ -1,0 +1,136 @@
+"""Tokens: a decision sealed for its way through clients and browsers, opaque and unforgeable.
+
+    token  = base64url( version 1 · key id 1 · start 16 · counter 8 · AES-256-GCM(packed decision) 16 more )
+
+The first 26 bytes travel in clear and are authenticated. Every start of a process seals under a subkey of its
+own, BLAKE2b(master key, start), with the counter as the nonce: a nonce never repeats under one key, with no
+state kept (NIST SP 800-38D, 8.2.1). Masters are known by an id, so that keys rotate.
+"""
+
+import binascii
+import struct
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from bandit.decision import START_BYTES, Decision, unpack
+from bandit.errors import BanditError, Reason
+from bandit.limits import TOKEN_CHARS_MAX
+
+VERSION = 1
+SECRET_BYTES = 32
+
+_HEAD = struct.Struct(f"<BB{START_BYTES}sQ")
+_NONCE = struct.Struct("<QI")
+_SUBKEYS_MAX = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The secrets of a fleet.
+
+    `masters` maps key ids (0 to 255) to 32 bytes each, all of which open tokens; `current` seals. The salts
+    (16 bytes each) are independent and stay when masters rotate: they decide which unit goes where.
+    """
+
+    current: int
+    masters: Mapping[int, bytes]
+    routing_salt: bytes
+    bucket_salt: bytes
+    draw_salt: bytes
+
+    @classmethod
+    def derive(cls, secret: bytes) -> "Keys":
+        """Derive all from one secret of 32 random bytes, by BLAKE2b with a label for each.
+
+        Raises ValueError when it is not of 32 bytes.
+        """
+        if len(secret) != SECRET_BYTES:
+            message = f"a secret has {SECRET_BYTES} bytes, this one has {len(secret)}"
+            raise ValueError(message)
+
+        def labelled(label: str, size: int) -> bytes:
+            return blake2b(label.encode(), key=secret, digest_size=size).digest()
+
+        return cls(
+            current=1,
+            masters={1: labelled("token", SECRET_BYTES)},
+            routing_salt=labelled("routing", 16),
+            bucket_salt=labelled("bucket", 16),
+            draw_salt=labelled("draw", 16),
+        )
+
+    def __repr__(self) -> str:
+        return f"Keys(current={self.current}, masters={sorted(self.masters)}, secrets hidden)"
+
+
+class Sealer:
+    """Seals decisions of one start and opens those of any start whose master key it has."""
+
+    __slots__ = ("_current", "_masters", "_subkeys")
+
+    def __init__(self, keys: Keys) -> None:
+        self._masters = dict(keys.masters)
+        self._current = keys.current
+        self._subkeys: dict[tuple[int, bytes], AESGCM] = {}
+
+    def seal(self, decision: Decision) -> str:
+        """Return the decision's token."""
+        head = _HEAD.pack(VERSION, self._current, decision.start, decision.counter)
+        subkey = self._subkeys.get((self._current, decision.start)) or self._remember(
+            self._current, decision.start, self._subkey(self._current, decision.start)
+        )
+        sealed = subkey.encrypt(_NONCE.pack(decision.counter, 0), decision.pack(), head)
+        return urlsafe_b64encode(head + sealed).rstrip(b"=").decode()
+
+    def open(self, token: str) -> Decision:
+        """Return the decision that was sealed.
+
+        Raises BanditError TOKEN_INVALID for anything that `seal` under one of our keys did not make.
+        """
+        data = _decoded(token)
+        if len(data) < _HEAD.size:
+            raise _invalid("it is too short")
+        version, key_id, start, counter = _HEAD.unpack_from(data)
+        if version != VERSION:
+            raise _invalid(f"its version is {version}, this server reads version {VERSION}")
+        if key_id not in self._masters:
+            raise _invalid(f"its key id {key_id} is not known here")
+        subkey = self._subkeys.get((key_id, start)) or self._subkey(key_id, start)
+        try:
+            packed = subkey.decrypt(_NONCE.pack(counter, 0), data[_HEAD.size :], data[: _HEAD.size])
+        except InvalidTag:
+            raise _invalid("its seal does not hold: it was changed, cut, or sealed under another key") from None
+        self._remember(key_id, start, subkey)  # only now: a forged start must not fill the memory
+        return unpack(start, counter, packed)
+
+    def _subkey(self, key_id: int, start: bytes) -> AESGCM:
+        return AESGCM(blake2b(b"seal" + start, key=self._masters[key_id], digest_size=32).digest())
+
+    def _remember(self, key_id: int, start: bytes, subkey: AESGCM) -> AESGCM:
+        if (key_id, start) not in self._subkeys:
+            if len(self._subkeys) >= _SUBKEYS_MAX:
+                self._subkeys.clear()
+            self._subkeys[key_id, start] = subkey
+        return subkey
+
+
+def _decoded(token: str) -> bytes:
+    if len(token) > TOKEN_CHARS_MAX:
+        raise _invalid(f"it has {len(token)} characters, at most {TOKEN_CHARS_MAX} are read")
+    try:
+        data = urlsafe_b64decode(token.encode("ascii") + b"=" * (-len(token) % 4))
+    except (UnicodeEncodeError, binascii.Error):
+        raise _invalid("it is not base64url") from None
+    if urlsafe_b64encode(data).rstrip(b"=") != token.encode("ascii"):
+        raise _invalid("it is not base64url in its one canonical form")
+    return data
+
+
+def _invalid(why: str) -> BanditError:
+    message = f"decision_id was not accepted: {why}; send back exactly the decision_id that Choose returned"
+    return BanditError(Reason.TOKEN_INVALID, message)
