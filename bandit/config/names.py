@@ -21,7 +21,8 @@ _PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _PERSON = frozenset(
     (
         "account billing buyer client contact cookie customer device family father first full given guest "
-        "last login maiden member middle mother nick owner person session shipper shopper subscriber user visitor"
+        "last login maiden member middle mother nick owner person session shipper shopper subscriber user "
+        "visitor"
     ).split()
 )
 _OF_A_PERSON = frozenset(
