@@ -18,7 +18,9 @@ def apply(state: State, record: Record) -> None:
             _confirm(state, decision)
         case StratumOpened(name, mask, in_scope):
             placement = state.placements[name]
-            placement.strata.open(Stratum(placement.config, placement.strata.next_index, mask, in_scope=in_scope))
+            placement.strata.open(
+                Stratum(placement.config, placement.strata.next_index, mask, in_scope=in_scope)
+            )
         case Configured(config, time_us):
             state.configure(config, time_us)
         case Started(start, _):
@@ -53,7 +55,9 @@ def _reward(state: State, record: Rewarded) -> None:
     placement, key = at.placement, state.key(decision)
     assert key is not None  # noqa: S101 - the record was made for a start that this state holds
     before = placement.reward(decision.time_us, key)
-    placement.ledger.count(decision.time_us, key | placement.events[record.event], record.value, record.id_key)
+    placement.ledger.count(
+        decision.time_us, key | placement.events[record.event], record.value, record.id_key
+    )
     after = placement.reward(decision.time_us, key)
     if after != before:
         placement.credit(at.arm, at.stratum, at.index, at.value, decision.time_us, (before, after))

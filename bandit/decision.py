@@ -47,7 +47,7 @@ class Decision:
     recorded: bool
 
     def pack(self) -> bytes:
-        """Return all but start and counter, little-endian: fixed part, probabilities, origin, index, value."""
+        """Return all but start and counter, little-endian: fixed part, probabilities, origin, x."""
         origin = self.origin.encode()
         fixed = _FIXED.pack(
             self.schema_id,

@@ -58,7 +58,9 @@ def condition_key(when: Condition) -> frozenset[tuple[str, frozenset[str]]]:
 def _matcher(when: Condition, booleans: frozenset[str]) -> Matches:
     categories_wanted = [(name, accepted) for name, accepted in when.items() if name not in booleans]
     numbers_wanted = [
-        (name, frozenset(float(value) for value in accepted)) for name, accepted in when.items() if name in booleans
+        (name, frozenset(float(value) for value in accepted))
+        for name, accepted in when.items()
+        if name in booleans
     ]
 
     def matches(categories: Categories, numbers: Numbers) -> bool:

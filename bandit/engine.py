@@ -8,25 +8,19 @@ Pure and deterministic: the time comes in, randomness comes from keyed hashes of
 one thread calls. What happens between two calls is whole.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from bandit import checks
 from bandit.apply import apply
 from bandit.config import EXPOSURE, Config, ConfigError, ExposureMode
 from bandit.counters import Outcome
 from bandit.decision import Decision
-from bandit.errors import BanditError, Reason
+from bandit.errors import BanditError
 from bandit.features import Categories, Numbers
 from bandit.hashing import BUCKETS, SaltedHash, uniform
 from bandit.ledger import Ledger
-from bandit.limits import (
-    CONTEXT_ENTRIES_MAX,
-    EVENT_ID_BYTES_MAX,
-    EVENT_VALUE_MAX,
-    LEDGER_BYTES_MAX,
-    UNIT_BYTES_MAX,
-)
+from bandit.limits import LEDGER_BYTES_MAX
 from bandit.migrate import problems_between
 from bandit.placement import PlacementState
 from bandit.records import Configured, Decided, Exposed, Record, Rewarded, Started, StratumOpened
@@ -92,7 +86,7 @@ class Engine:
         categories: Categories,
         numbers: Numbers,
         arms: Sequence[str],
-        defer_exposure: bool,  # noqa: FBT001 - the request's fields in their order
+        defer_exposure: bool,
         now_us: int,
     ) -> Choice:
         """Choose an arm. `unit` "": routed at random; `arms` empty: all.
@@ -102,7 +96,7 @@ class Engine:
         """
         now_us = self._advance(now_us)
         state = self._placement(placement)
-        _check_size(unit, len(categories) + len(numbers), placement)
+        checks.check_size(unit, len(categories) + len(numbers), placement)
         index, value, unknown = state.encoder.encode(categories, numbers)
         stratum = self._stratum(state, categories, numbers, arms)
 
@@ -160,7 +154,7 @@ class Engine:
         if event == EXPOSURE:
             outcome = self._exposed(located, decision, now_us)
         else:
-            _check_event(located.placement, event, value, event_id)
+            checks.check_event(located.placement, event, value, event_id)
             outcome = self._rewarded(located, decision, event, value, event_id, now_us)
         located.placement.counters.rewards[event][outcome] += 1
         return outcome
@@ -190,8 +184,7 @@ class Engine:
     def _placement(self, name: str) -> PlacementState:
         state = self.state.placements.get(name)
         if state is None:
-            message = f"placement '{_quoted(name)}' is not configured here; check the name, or add it and reload"
-            raise BanditError(Reason.PLACEMENT_UNKNOWN, message, placement=_quoted(name))
+            raise checks.placement_unknown(name)
         return state
 
     def _stratum(
@@ -204,7 +197,7 @@ class Engine:
             mask &= requested
             state.counters.unknown_arms += unknown
         if mask == 0:
-            raise _no_eligible_arm(state, arms)
+            raise checks.no_eligible_arm(state, arms)
         in_scope = state.eligibility.in_scope(categories, numbers)
         stratum = state.strata.get(mask, in_scope=in_scope)
         if stratum is None:
@@ -245,7 +238,7 @@ class Engine:
         if counted is not None:
             if counted == value:
                 return Outcome.DUPLICATE
-            raise _conflict(event, counted, value)
+            raise checks.conflict(event, counted, value)
         ledger.reserve(decision.time_us)
         if decision.deferred:
             self.state.exposures.reserve(start, decision.counter)
@@ -281,61 +274,3 @@ def _id_key(key: int, event_id: str) -> int:
 
 
 _EVENT_IDS = SaltedHash(b"", "event_id")
-
-
-def _check_size(unit: str, entries: int, placement: str) -> None:
-    if len(unit) > UNIT_BYTES_MAX:
-        message = f"unit has {len(unit)} characters, at most {UNIT_BYTES_MAX} are taken; send a hash of it instead"
-        raise BanditError(Reason.UNIT_TOO_LONG, message, limit=str(UNIT_BYTES_MAX), placement=placement)
-    if entries > CONTEXT_ENTRIES_MAX:
-        message = (
-            f"context has {entries} categories and numbers, at most {CONTEXT_ENTRIES_MAX} are taken; "
-            f"send only the features that placement '{placement}' configures"
-        )
-        raise BanditError(Reason.CONTEXT_TOO_LARGE, message, limit=str(CONTEXT_ENTRIES_MAX), placement=placement)
-
-
-def _check_event(placement: PlacementState, event: str, value: float, event_id: str) -> None:
-    reward, name = placement.config.reward, placement.config.name
-    if event not in placement.values:
-        known = ", ".join(sorted(placement.values))
-        message = (
-            f"event '{_quoted(event)}' is not configured for placement '{name}'; expected one of {known} "
-            f"or '{EXPOSURE}'"
-        )
-        raise BanditError(Reason.EVENT_UNKNOWN, message, placement=name, event=_quoted(event))
-    if not math.isfinite(value):
-        message = f"value of event '{event}' is {value}: expected a finite number"
-        raise BanditError(Reason.VALUE_NOT_FINITE, message, placement=name, event=event)
-    if abs(value) > EVENT_VALUE_MAX:
-        message = f"value of event '{event}' is {value}: expected at most ±{EVENT_VALUE_MAX:g}"
-        raise BanditError(Reason.VALUE_OUT_OF_RANGE, message, placement=name, event=event)
-    if event in reward.repeatable and not event_id:
-        message = f"event '{event}' is repeatable and came without event_id; send one per occurrence (an order id)"
-        raise BanditError(Reason.EVENT_ID_REQUIRED, message, placement=name, event=event)
-    if len(event_id) > EVENT_ID_BYTES_MAX:
-        message = f"event_id has {len(event_id)} characters, at most {EVENT_ID_BYTES_MAX} are taken"
-        raise BanditError(Reason.EVENT_ID_TOO_LONG, message, placement=name, event=event)
-
-
-def _no_eligible_arm(state: PlacementState, arms: Sequence[str]) -> BanditError:
-    name = state.config.name
-    asked = f" among the {len(arms)} arms of the request" if arms else ""
-    message = (
-        f"no arm of placement '{name}' is eligible{asked} in this context; show your default, and give one active "
-        "arm no 'when' condition"
-    )
-    return BanditError(Reason.NO_ELIGIBLE_ARM, message, placement=name)
-
-
-def _conflict(event: str, counted: float, value: float) -> BanditError:
-    message = (
-        f"event '{event}' was counted with value {counted:g} and came again with {value:g}: the first stays; "
-        "a repeated event needs its own event_id and 'repeatable' in the configuration"
-    )
-    return BanditError(Reason.REWARD_CONFLICT, message, event=event)
-
-
-def _quoted(name: str) -> str:
-    """Return a caller's name as it may stand in a message: short and printable."""
-    return "".join(c if c.isprintable() else "?" for c in name[:64])

@@ -87,8 +87,8 @@ def _number(feature: Feature, first: int, placement: str) -> _EntryOf:
             raise BanditError(Reason.FEATURE_NOT_FINITE, message, placement=placement, feature=feature.name)
         if feature.kind is FeatureKind.BOOLEAN and number not in (0.0, 1.0):
             message = (
-                f"feature '{feature.name}' of placement '{placement}' is {number}: expected 0 or 1, since it is "
-                "configured as a boolean; configure it as a number to send others"
+                f"feature '{feature.name}' of placement '{placement}' is {number}: expected 0 or 1, since "
+                "it is configured as a boolean; configure it as a number to send others"
             )
             raise BanditError(Reason.FEATURE_NOT_BOOLEAN, message, placement=placement, feature=feature.name)
         return first, mapped(number)

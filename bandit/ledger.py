@@ -42,8 +42,8 @@ class Budget:
         """Account for `size` bytes more (or fewer, if negative). Raises BanditError LEDGER_FULL."""
         if size > 0 and self.bytes_held + size > self.bytes_max:
             message = (
-                f"the ledgers hold {self.bytes_held} of at most {self.bytes_max} bytes: the reward was not counted; "
-                "retry later, shorten reward windows, or raise the limit"
+                f"the ledgers hold {self.bytes_held} of at most {self.bytes_max} bytes: the reward was not "
+                "counted; retry later, shorten reward windows, or raise the limit"
             )
             raise BanditError(Reason.LEDGER_FULL, message, bytes_max=str(self.bytes_max))
         self.bytes_held += size
@@ -178,7 +178,7 @@ class Ledger:
     def rewindowed(self, window_us: int) -> "Ledger":
         """Return this ledger under another window: what it holds stays, by its old buckets' width."""
         result = Ledger(window_us, self.budget, self.horizon_us, self._buckets)
-        result._width_us = self._width_us  # noqa: SLF001 - the same class
+        result._width_us = self._width_us
         return result
 
     def entries(self) -> list[tuple[int, list[tuple[int, float]], list[tuple[int, float]]]]:

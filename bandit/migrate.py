@@ -17,15 +17,15 @@ def problems_between(placements: dict[str, PlacementState], config: Config) -> l
         held = placements.get(name)
         if held is None:
             continue
-        for arm in placement.arms:
-            if arm.id in held.retired and arm.state is not ArmState.RETIRED:
-                problems.append(
-                    Problem(
-                        f"$.placements.{name}.arms.{arm.id}",
-                        f"arm id '{arm.id}' was retired or removed and is '{arm.state}' here: ids are never reused, "
-                        "since rewards for the old arm may still arrive; give the arm a new id",
-                    )
-                )
+        problems.extend(
+            Problem(
+                f"$.placements.{name}.arms.{arm.id}",
+                f"arm id '{arm.id}' was retired or removed and is '{arm.state}' here: ids are never reused, "
+                "since rewards for the old arm may still arrive; give the arm a new id",
+            )
+            for arm in placement.arms
+            if arm.id in held.retired and arm.state is not ArmState.RETIRED
+        )
         events = held.events.keys() | dict(placement.reward.values).keys()
         if len(events) > EVENTS_MAX:
             problems.append(

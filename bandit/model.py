@@ -88,7 +88,9 @@ class LinearModel:
         self._residual *= factor
 
     def _refactor(self, tally: Tally, arm: int, scale: float) -> None:
-        drift = refactor(tally.A[arm], tally.b[arm], scale, self.prior_precision, self.inverse[arm], self.theta[arm])
+        drift = refactor(
+            tally.A[arm], tally.b[arm], scale, self.prior_precision, self.inverse[arm], self.theta[arm]
+        )
         if math.isnan(drift):
             self.inverse[arm] = math.nan  # not positive definite: `score` reports it, the policy degrades
         elif scale == self._scale[arm]:
@@ -96,5 +98,3 @@ class LinearModel:
         self._scale[arm] = scale
         self._updates[arm] = 0
         self._residual[arm] = tally.r2[arm] - float(tally.b[arm] @ self.theta[arm])
-
-

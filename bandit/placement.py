@@ -13,7 +13,7 @@ from bandit.features import Encoder
 from bandit.ledger import Budget, Ledger
 from bandit.model import LinearModel
 from bandit.policies import LINEAR, Policy, make_policy
-from bandit.ramp import STATIC_INDEX, Router, learned_share
+from bandit.ramp import Router, learned_share
 from bandit.strata import Strata, Stratum
 from bandit.tally import Floats, Forgetting, Indices, Tally, Values
 
@@ -87,9 +87,7 @@ class PlacementState:
                 self.counters.degraded[number] += 1
         return self._pmfs
 
-    def expose(
-        self, arm: int, stratum: Stratum | None, index: Indices, value: Values, time_us: int
-    ) -> None:
+    def expose(self, arm: int, stratum: Stratum | None, index: Indices, value: Values, time_us: int) -> None:
         """Count an exposure of a decision of `time_us`; `stratum` None: it teaches nothing context-free."""
         self._forget(time_us)
         weight = self.forgetting.weight(time_us)

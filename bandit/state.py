@@ -100,5 +100,3 @@ def _translated(placement: PlacementState, schema: Placement, decision: Decision
     index = columns[decision.index]
     kept = index >= 0
     return index[kept].astype(np.uint16), decision.value[kept]
-
-

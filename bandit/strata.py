@@ -4,7 +4,7 @@ Context-free learning compares arms only within a stratum: an arm that is eligib
 runs only there, would otherwise be compared with a different audience.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,18 @@ class Stratum:
     `uniform` (arms,) are the pmfs that never change. `tally` has no columns. `news` counts its changes.
     """
 
-    __slots__ = ("_refreshed", "eligible", "in_scope", "index", "mask", "news", "static", "tally", "thompson", "uniform")
+    __slots__ = (
+        "_refreshed",
+        "eligible",
+        "in_scope",
+        "index",
+        "mask",
+        "news",
+        "static",
+        "tally",
+        "thompson",
+        "uniform",
+    )
 
     def __init__(self, placement: Placement, index: int, mask: int, *, in_scope: bool) -> None:
         arms = len(placement.arms)
@@ -72,7 +83,7 @@ class Strata:
         self._by_key: dict[tuple[int, bool], Stratum] = {}
         self._by_index: list[Stratum | None] = []
 
-    def __iter__(self) -> "Iterable[Stratum]":  # type: ignore[override]
+    def __iter__(self) -> Iterator[Stratum]:
         return iter(self._by_key.values())
 
     def __len__(self) -> int:

@@ -55,7 +55,9 @@ class Tally:
         self.n[arm] += weight
         add_outer(self.A[arm], index, value, weight)
 
-    def credit(self, arm: int, index: Indices, value: Values, reward: tuple[float, float], weight: float) -> None:
+    def credit(
+        self, arm: int, index: Indices, value: Values, reward: tuple[float, float], weight: float
+    ) -> None:
         """Move a decision's R from `reward[0]` to `reward[1]`."""
         before, after = reward
         self.r1[arm] += weight * (after - before)
@@ -65,15 +67,15 @@ class Tally:
     def add(self, other: "Tally") -> None:
         """Merge another tally of the same shape into this one."""
         for mine, theirs in zip(self.arrays(), other.arrays(), strict=True):
-            mine += theirs
+            np.add(mine, theirs, out=mine)
 
     def scale(self, factor: float) -> None:
         """Multiply every sum; by powers of two this is exact."""
         for array in self.arrays():
-            array *= factor
+            np.multiply(array, factor, out=array)
 
     def rearranged(self, arms: list[int], columns: list[int]) -> "Tally":
-        """Return a tally whose arm i is this one's `arms[i]` and column j is `columns[j]`; -1 starts empty."""
+        """Return a tally whose arm i is this one's `arms[i]`, column j its `columns[j]`; -1: empty."""
         result = Tally.zeros(len(arms), len(columns))
         kept = [(new, old) for new, old in enumerate(columns) if old >= 0]
         to, at = [new for new, _ in kept], [old for _, old in kept]
@@ -104,7 +106,7 @@ class Forgetting:
         return cls(half_life_us, time_us // half_life_us * half_life_us if half_life_us else 0)
 
     def weight(self, time_us: int) -> float:
-        """Return 2^((time - origin) / half_life): the weight of an increment whose decision is of `time_us`."""
+        """Return 2^((time - origin) / half_life): what an increment of a decision of `time_us` weighs."""
         if self.half_life_us == 0:
             return 1.0
         return float(2.0 ** ((time_us - self.origin_us) / self.half_life_us))

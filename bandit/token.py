@@ -104,7 +104,9 @@ class Sealer:
         try:
             packed = subkey.decrypt(_NONCE.pack(counter, 0), data[_HEAD.size :], data[: _HEAD.size])
         except InvalidTag:
-            raise _invalid("its seal does not hold: it was changed, cut, or sealed under another key") from None
+            raise _invalid(
+                "its seal does not hold: it was changed, cut, or sealed under another key"
+            ) from None
         self._remember(key_id, start, subkey)  # only now: a forged start must not fill the memory
         return unpack(start, counter, packed)
 

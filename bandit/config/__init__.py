@@ -27,6 +27,7 @@ from bandit.config.model import (
 )
 from bandit.config.parse import combine, parse
 from bandit.config.problems import ConfigError, Problem
+from bandit.config.reader import path_step
 from bandit.config.warn import warnings
 
 __all__ = [
@@ -56,5 +57,6 @@ __all__ = [
     "format_bytes",
     "memory_bytes",
     "parse",
+    "path_step",
     "warnings",
 ]

@@ -215,10 +215,10 @@ class Reader:
         return None
 
     def _child(self, key: object, value: object) -> "Reader":
-        return Reader(value, f"{self.path}{_step(key)}", self)
+        return Reader(value, f"{self.path}{path_step(key)}", self)
 
 
-def _step(key: object) -> str:
+def path_step(key: object) -> str:
     """Return the step of a path: `.arms`, or `['a b']` for what is not a plain name."""
     return f".{key}" if isinstance(key, str) and is_name(key) and "." not in key else f"[{show(key)}]"
 

@@ -44,6 +44,9 @@ COUNT_MAX = 1e9
 NEWTON_STEPS_MAX = 40
 """Towards the end of an arm's range, from outside: each step is safe, so stopping early only costs time."""
 
+A, B, WIDTH, RIGHT, TOP, CDF = range(6)
+"""Columns of a contender's row: its shape, width s, upper end, ln of the density's constant, F so far."""
+
 _NODE, _WEIGHT = leggauss(NODES)
 _LAGRANGE = [Legendre.fit(_NODE, unit, NODES - 1, domain=[-1, 1]).integ(lbnd=-1) for unit in np.eye(NODES)]
 _INTEGRAL = np.array([[polynomial(node) / 2.0 for node in _NODE] for polynomial in _LAGRANGE])
@@ -54,7 +57,7 @@ _WEIGHT = _WEIGHT / 2.0
 
 @kernel()
 def _log_sigmoids(y: float) -> tuple[float, float]:
-    """ln σ(y) and ln σ(-y), each to full relative precision."""
+    """Ln σ(y) and ln σ(-y), each to full relative precision."""
     if y < 0.0:
         high = -math.log1p(math.exp(y))
         return y + high, high
@@ -100,28 +103,103 @@ def _mass(a: float, b: float, top: float, left: float, right: float) -> float:
 
 @kernel()
 def _add_panel(
-    left: float, length: float, shape: Floats, count: int, cdf: Floats, hazard: Floats, mass: Floats
+    left: float, length: float, arms: Floats, count: int, below: Floats, hazard: Floats, mass: Floats
 ) -> None:
     """Add to mass[:count] the integral over [left, left + length] of an arm's density times the others' F.
 
-    `cdf` holds F at `left` and is carried to the panel's end. `hazard` (float64[count, NODES]) is overwritten.
+    arms[:count, CDF] is F at `left` and is carried to the panel's end. `below` (float64[NODES]) and `hazard`
+    (float64[count, NODES]) are overwritten.
     """
     log_a, log_b = np.empty(NODES), np.empty(NODES)
     for i in range(NODES):
         log_a[i], log_b[i] = _log_sigmoids(left + length * _NODE[i])
     product = _WEIGHT * length
     for j in range(count):
-        density, below = np.empty(NODES), np.full(NODES, cdf[j])
+        below[:] = arms[j, CDF]
         for i in range(NODES):
-            density[i] = math.exp(shape[j, 0] * log_a[i] + shape[j, 1] * log_b[i] - shape[j, 2])
-            cdf[j] += length * _WEIGHT[i] * density[i]
+            density = math.exp(arms[j, A] * log_a[i] + arms[j, B] * log_b[i] - arms[j, TOP])
+            hazard[j, i] = density
+            arms[j, CDF] += length * _WEIGHT[i] * density
             for node in range(NODES):
-                below[node] += length * density[i] * _INTEGRAL[i, node]
+                below[node] += length * density * _INTEGRAL[i, node]
         for i in range(NODES):
             value = max(below[i], SMALL)
             product[i] *= value
-            hazard[j, i] = density[i] / value
+            hazard[j, i] /= value
     for j in range(count):
         for i in range(NODES):
             mass[j] += hazard[j, i] * product[i]
-...
+
+
+@kernel()
+def _contenders(a: Floats, b: Floats, eligible: Indices, index: Indices, arms: Floats) -> tuple[int, float]:
+    """Describe in `index` and `arms` the arms that can win; return their count and the floor L."""
+    floor = -math.inf
+    for j in range(eligible.size):
+        k = eligible[j]
+        shrink = min(1.0, COUNT_MAX / min(a[k], b[k]))
+        arms[j, A], arms[j, B] = a[k] * shrink, b[k] * shrink
+        floor = max(floor, _end(arms[j, A], arms[j, B], -1.0))
+    count = 0
+    for j in range(eligible.size):
+        a_j, b_j = arms[j, A], arms[j, B]
+        right = _end(a_j, b_j, 1.0)
+        if right > floor:
+            log_a, log_b = _log_sigmoids(math.log(a_j / b_j))
+            top = a_j * log_a + b_j * log_b
+            inside = _mass(a_j, b_j, top, _end(a_j, b_j, -1.0), floor)
+            total = inside + _mass(a_j, b_j, top, floor, right)
+            index[count] = eligible[j]
+            arms[count] = (a_j, b_j, math.sqrt(1.0 / a_j + 1.0 / b_j), right, top + math.log(total), inside / total)
+            count += 1
+    return count, floor
+
+
+@kernel()
+def _march(left: float, index: Indices, arms: Floats, count: int, out: Floats) -> None:
+    """Set out[index] to each contender's integral from `left` on. Overwrites index and arms."""
+    mass, below, hazard = np.zeros(count), np.empty(NODES), np.empty((count, NODES))
+    for _ in range(PANELS_MAX):
+        if count == 0:
+            return
+        narrowest = arms[:count, WIDTH].min()
+        right = min(left + PANEL * narrowest, arms[:count, RIGHT].max())
+        _add_panel(left, right - left, arms, count, below, hazard, mass)
+        left = right
+        j = 0
+        while j < count:
+            if arms[j, RIGHT] > right:
+                j += 1
+                continue
+            out[index[j]] = mass[j]
+            count -= 1
+            index[j], mass[j] = index[count], mass[count]
+            arms[j] = arms[count]
+
+
+def _example() -> tuple[Floats, Floats, Indices, Floats]:
+    return np.array([1.0, 2.0]), np.array([1.0, 3.0]), np.array([0, 1]), np.zeros(2)
+
+
+@kernel(_example)
+def best_probability(a: Floats, b: Floats, eligible: Indices, out: Floats) -> float:
+    """Fill out (float64[K]) with P(X_k is the largest) for independent X_k ~ Beta(a_k, b_k).
+
+    `a`, `b`: float64[K], finite, ≥ 1. `eligible`: int64[E], distinct indices of the arms that take part; out is
+    0 elsewhere and sums to 1. Returns the sum before normalising, which is 1 to 1e-5: anything else means a
+    fault. Input that is not finite, or below 1, returns nan with out all 0.
+    """
+    out[:] = 0.0
+    for k in eligible:
+        if not (1.0 <= a[k] < math.inf and 1.0 <= b[k] < math.inf):
+            return math.nan
+    index, arms = np.empty(eligible.size, np.int64), np.empty((eligible.size, 6))
+    count, left = _contenders(a, b, eligible, index, arms)
+    _march(left, index, arms, count, out)
+    total = 0.0
+    for k in eligible:
+        total += out[k]
+    if total > 0.0:
+        for k in eligible:
+            out[k] /= total
+    return total

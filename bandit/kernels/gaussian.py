@@ -114,7 +114,7 @@ def _add_panel(
 def _contenders(
     mean: Floats, sd: Floats, eligible: Indices, index: Indices, centre: Floats, width: Floats
 ) -> tuple[int, int, float]:
-    """Collect arms of positive width that can win, as index, centre, width; return count, best point mass, floor.
+    """Collect the arms of positive width that can win; return their count, the best point mass, the floor.
 
     Centres and floor are relative to the narrowest contender's mean (or the point mass, if there is none).
     Distances from it are at most 11 times the widths, so differences lose nothing however far apart they are.

@@ -100,8 +100,8 @@ def rank_one(
 ) -> float:
     """Add weight · x xᵀ to one arm's precision (Sherman & Morrison 1950); return bᵀθ.
 
-    `inverse` (d, d) and `theta` (d,) are updated in place: with g = inverse x and c = weight / (1 + weight xᵀg),
-    inverse -= c g gᵀ and θ -= c g (xᵀθ).
+    `inverse` (d, d) and `theta` (d,) are updated in place: with g = inverse x and
+    c = weight / (1 + weight xᵀg), inverse -= c g gᵀ and θ -= c g (xᵀθ).
     """
     d = theta.size
     g = np.zeros(d)

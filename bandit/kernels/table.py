@@ -22,7 +22,7 @@ def find(keys: Keys, key: np.uint64) -> int:
     slots = keys.size
     # counters differ in few bits: the 64-bit golden ratio spreads them (Knuth, TAOCP 6.4)
     mixed = key * np.uint64(0x9E3779B97F4A7C15)
-    slot = np.int64((mixed ^ (mixed >> np.uint64(32))) % np.uint64(slots))
+    slot = int(np.int64((mixed ^ (mixed >> np.uint64(32))) % np.uint64(slots)))
     while keys[slot] != np.uint64(0) and keys[slot] != key:
         slot += 1
         if slot == slots:

@@ -2,12 +2,12 @@
 
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bandit.kernels.jit import Arguments, kernel
 from bandit.strata import Stratum
 from bandit.tally import Floats
-
-import numpy as np
-from numpy.typing import NDArray
 
 
 class Policy(Protocol):

@@ -1,6 +1,7 @@
 """The policies that look at the context: linear Thompson sampling and LinUCB, over one linear model."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bandit.kernels import gaussian
 from bandit.kernels.jit import Arguments, kernel
@@ -8,7 +9,6 @@ from bandit.model import LinearModel
 from bandit.policies.base import mix_explore
 from bandit.strata import Stratum
 from bandit.tally import Floats
-from numpy.typing import NDArray
 
 
 class LinearThompson:

@@ -1,0 +1,83 @@
+"""What a request may be: every refusal of the engine's own, with its words."""
+
+import math
+from collections.abc import Sequence
+
+from bandit.config import EXPOSURE
+from bandit.errors import BanditError, Reason
+from bandit.limits import CONTEXT_ENTRIES_MAX, EVENT_ID_BYTES_MAX, EVENT_VALUE_MAX, UNIT_BYTES_MAX
+from bandit.placement import PlacementState
+
+
+def placement_unknown(name: str) -> BanditError:
+    """Return the refusal of a placement that is not configured."""
+    message = f"placement '{_quoted(name)}' is not configured here; check the name, or add it and reload"
+    return BanditError(Reason.PLACEMENT_UNKNOWN, message, placement=_quoted(name))
+
+
+def check_size(unit: str, entries: int, placement: str) -> None:
+    """Refuse a unit or a context that is too large."""
+    if len(unit) > UNIT_BYTES_MAX:
+        message = (
+            f"unit has {len(unit)} characters, at most {UNIT_BYTES_MAX} are taken; send a hash of it instead"
+        )
+        raise BanditError(Reason.UNIT_TOO_LONG, message, limit=str(UNIT_BYTES_MAX), placement=placement)
+    if entries > CONTEXT_ENTRIES_MAX:
+        message = (
+            f"context has {entries} categories and numbers, at most {CONTEXT_ENTRIES_MAX} are taken; "
+            f"send only the features that placement '{placement}' configures"
+        )
+        raise BanditError(
+            Reason.CONTEXT_TOO_LARGE, message, limit=str(CONTEXT_ENTRIES_MAX), placement=placement
+        )
+
+
+def check_event(placement: PlacementState, event: str, value: float, event_id: str) -> None:
+    """Refuse an event that is not configured, a value that is not a usable number, a missing event_id."""
+    reward, name = placement.config.reward, placement.config.name
+    if event not in placement.values:
+        known = ", ".join(sorted(placement.values))
+        message = (
+            f"event '{_quoted(event)}' is not configured for placement '{name}'; expected one of {known} "
+            f"or '{EXPOSURE}'"
+        )
+        raise BanditError(Reason.EVENT_UNKNOWN, message, placement=name, event=_quoted(event))
+    if not math.isfinite(value):
+        message = f"value of event '{event}' is {value}: expected a finite number"
+        raise BanditError(Reason.VALUE_NOT_FINITE, message, placement=name, event=event)
+    if abs(value) > EVENT_VALUE_MAX:
+        message = f"value of event '{event}' is {value}: expected at most ±{EVENT_VALUE_MAX:g}"
+        raise BanditError(Reason.VALUE_OUT_OF_RANGE, message, placement=name, event=event)
+    if event in reward.repeatable and not event_id:
+        message = (
+            f"event '{event}' is repeatable and came without event_id; send one per occurrence (an order id)"
+        )
+        raise BanditError(Reason.EVENT_ID_REQUIRED, message, placement=name, event=event)
+    if len(event_id) > EVENT_ID_BYTES_MAX:
+        message = f"event_id has {len(event_id)} characters, at most {EVENT_ID_BYTES_MAX} are taken"
+        raise BanditError(Reason.EVENT_ID_TOO_LONG, message, placement=name, event=event)
+
+
+def no_eligible_arm(state: PlacementState, arms: Sequence[str]) -> BanditError:
+    """Return the refusal of a request that leaves nothing to choose from."""
+    name = state.config.name
+    asked = f" among the {len(arms)} arms of the request" if arms else ""
+    message = (
+        f"no arm of placement '{name}' is eligible{asked} in this context; show your default, and give one active "
+        "arm no 'when' condition"
+    )
+    return BanditError(Reason.NO_ELIGIBLE_ARM, message, placement=name)
+
+
+def conflict(event: str, counted: float, value: float) -> BanditError:
+    """Return the refusal of an event that was counted with another value."""
+    message = (
+        f"event '{event}' was counted with value {counted:g} and came again with {value:g}: the first stays; "
+        "a repeated event needs its own event_id and 'repeatable' in the configuration"
+    )
+    return BanditError(Reason.REWARD_CONFLICT, message, event=event)
+
+
+def _quoted(name: str) -> str:
+    """Return a caller's name as it may stand in a message: short and printable."""
+    return "".join(c if c.isprintable() else "?" for c in name[:64])
