@@ -17,7 +17,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY bandit bandit
 COPY server server
 RUN /opt/banditd/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
-RUN /opt/banditd/bin/pip uninstall --yes hatchling editables pathspec pluggy trove-classifiers
+RUN /opt/banditd/bin/pip uninstall --yes hatchling editables packaging pathspec pluggy tomlkit trove-classifiers
 
 FROM python:3.11-slim-bookworm
 RUN useradd --system --uid 10001 --no-create-home --home-dir /var/lib/banditd banditd
