@@ -1,0 +1,137 @@
+"""Shows a simulation: a live table with a bar on a terminal, a line every tenth of the way elsewhere."""
+
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from server.simulation.scores import Earnings, Report, Scores
+
+LINES = 10
+"""Plain lines in all, when the output is not a terminal."""
+
+
+class LiveView(AbstractContextManager["LiveView"]):
+    """A live table on a terminal; plain lines elsewhere. Call `update` after each block."""
+
+    def __init__(self, console: Console, shoppers: int) -> None:
+        self._console = console
+        self._shoppers = shoppers
+        self._lines = 0
+        columns = (
+            TextColumn("shoppers"),
+            BarColumn(bar_width=40),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+        )
+        self._bar = Progress(*columns, console=console)
+        self._task = self._bar.add_task("shoppers", total=shoppers)
+        self._live = Live(console=console, refresh_per_second=4, transient=True)
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._console.is_terminal:
+            self._live.stop()
+
+    def update(self, scores: Scores) -> None:
+        """Show the state after a block."""
+        if self._console.is_terminal:
+            self._bar.update(self._task, completed=len(scores))
+            self._live.update(Group(self._bar, *_tables(scores)))
+        elif len(scores) * LINES >= (self._lines + 1) * self._shoppers:
+            self._lines = len(scores) * LINES // self._shoppers
+            self._console.print(plain_line(scores), soft_wrap=True, highlight=False, markup=False)
+
+
+def recent(scores: Scores) -> int:
+    """Number of the first visit of the latest tenth, the window of what is shown live."""
+    return len(scores) - max(1, len(scores) // LINES)
+
+
+def plain_line(scores: Scores) -> str:
+    """The state in one line: how far, what is earned, the arms served lately."""
+    earned = scores.earnings()
+    shares = " ".join(f"{arm} {share:.0%}" for arm, share in scores.arm_shares(recent(scores)).items())
+    return (
+        f"{len(scores)} shoppers: reward {earned.served:.4f}, static {earned.static:.4f}, "
+        f"oracle {earned.oracle:.4f}; lately {shares}"
+    )
+
+
+def _tables(scores: Scores) -> list[RenderableType]:
+    table = earnings_table()
+    add_earnings(table, "so far", scores.earnings())
+    add_earnings(table, "latest tenth", scores.earnings(recent(scores)))
+    arms = Table("arm", "served lately", box=None)
+    for arm, share in scores.arm_shares(recent(scores)).items():
+        arms.add_row(arm, f"{'█' * round(share * 40)} {share:.1%}")
+    return [table, arms]
+
+
+def earnings_table() -> Table:
+    """An empty table for `add_earnings`."""
+    table = Table(title="expected reward a visit, by the true rates", title_justify="left")
+    table.add_column("visits")
+    for heading in ("number", "static", "served", "best arm", "oracle", "gain", "gain of best arm"):
+        table.add_column(heading, justify="right")
+    return table
+
+
+def add_earnings(table: Table, name: str, earned: Earnings) -> None:
+    """One window or policy as a row."""
+    values = (earned.static, earned.served, earned.best_arm, earned.oracle)
+    gains = (percent(earned.gain), percent(earned.gain_best_arm))
+    table.add_row(name, str(earned.visits), *(f"{value:.4f}" for value in values), *gains)
+
+
+def percent(fraction: float | None) -> str:
+    """A fraction of the oracle's gain, or a dash where there is nothing to gain."""
+    return "–" if fraction is None else f"{fraction:.1%}"
+
+
+def show_report(console: Console, report: Report) -> None:
+    """The final tables."""
+    table = earnings_table()
+    add_earnings(table, "all", report.whole)
+    add_earnings(table, "last half", report.last_half)
+    for policy, earned in report.policies.items():
+        add_earnings(table, f"  by {policy}", earned)
+    console.print(table)
+    console.print(_segments_table(report))
+    console.print(_legend(report), highlight=False)
+
+
+def _segments_table(report: Report) -> Table:
+    table = Table(title="arms served in the last half, by context", title_justify="left")
+    table.add_column("context")
+    table.add_column("visits", justify="right")
+    for arm in report.arm_shares:
+        table.add_column(arm, justify="right")
+    table.add_column("earns most")
+    shares = [f"{share:.1%}" for share in report.arm_shares.values()]
+    table.add_row("all", str(report.last_half.visits), *shares, "")
+    for segment in report.segments:
+        shares = [f"{share:.1%}" for share in segment.shares.values()]
+        table.add_row(f"{segment.feature} = {segment.value}", str(segment.visits), *shares, segment.best)
+    return table
+
+
+def _legend(report: Report) -> str:
+    events = ", ".join(f"{count} {outcome}" for outcome, count in report.outcomes.items()) or "none"
+    lines = [
+        "gain: how much of what the oracle (the best arm of each context) earns over static was earned.",
+        f"events sent: {events}.",
+    ]
+    if report.shuffled:
+        lines.append("contexts were shuffled: the sidecar was told another shopper's context.")
+    return "\n".join(lines)
