@@ -6,6 +6,7 @@ collects the problems. What the core reads afterwards is in model.py.
 
 from bandit.config.canonical import canonical
 from bandit.config.columns import column_names, columns, columns_of
+from bandit.config.keys import POLICY_KEYS
 from bandit.config.memory import format_bytes, memory_bytes
 from bandit.config.model import (
     EXPOSURE,
@@ -28,10 +29,12 @@ from bandit.config.model import (
 from bandit.config.parse import combine, parse
 from bandit.config.problems import ConfigError, Problem
 from bandit.config.reader import path_step
+from bandit.config.units import format_duration, format_time
 from bandit.config.warn import warnings
 
 __all__ = [
     "EXPOSURE",
+    "POLICY_KEYS",
     "STATIC",
     "Arm",
     "ArmState",
@@ -55,6 +58,8 @@ __all__ = [
     "columns_of",
     "combine",
     "format_bytes",
+    "format_duration",
+    "format_time",
     "memory_bytes",
     "parse",
     "path_step",
