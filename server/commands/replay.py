@@ -7,9 +7,9 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from bandit.config import ConfigError
 from server.client import Client
 from server.commands.driving import DriveError, batch_option, connection_options, driving, output_console
-from server.documents import DocumentError
 from server.replays.drive import Replay
 from server.replays.mapping import read_mapping
 from server.replays.rows import LogError, Row, read_rows
@@ -65,7 +65,7 @@ def replay(
 def _load(log: Path, mapping_path: Path, seed: int, limit: int | None) -> list[Row]:
     try:
         return read_rows(log, read_mapping(mapping_path), seed, limit)
-    except (DocumentError, LogError) as error:
+    except (ConfigError, LogError) as error:
         raise DriveError(str(error)) from None
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import click
 
+from bandit.config import ConfigError
 from server.client import Client
 from server.commands.driving import DriveError, batch_option, connection_options, driving, output_console
-from server.documents import DocumentError
 from server.simulation.drive import SHOPPERS_MAX, Simulation, SimulationError
 from server.simulation.scenario_file import demo_path, read_scenario
 from server.simulation.view import LiveView, show_report
@@ -47,7 +47,7 @@ def simulate(
     """
     try:
         scenario = read_scenario(scenario_path or demo_path())
-    except DocumentError as error:
+    except ConfigError as error:
         raise DriveError(str(error)) from None
     console = output_console(as_json=as_json)
     run = Simulation(scenario, client, shoppers, batch, seed, shuffle_contexts)

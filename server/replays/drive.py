@@ -84,7 +84,7 @@ class Replay:
                     raise LogError(
                         f"line {row.line}: placement {self.placement!r} cannot serve the logged arm "
                         f"{row.arm!r} in that row's context; configure it, map it with the mapping's "
-                        "$.arm.rename, or leave its rows out with where"
+                        "$.arm.values, or leave its rows out with where"
                     )
                 unwrap(reply)
 

@@ -5,7 +5,18 @@ from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
 
-from server.documents import Section, read
+from bandit.config.reader import Reader
+from bandit.limits import ARMS_MAX, EVENT_VALUE_MAX, EVENTS_MAX, FEATURES_MAX
+from server.documents import check_version, read_document
+
+TEXT_BYTES_MAX = 256
+"""Bytes of a column's name or of a cell that a mapping names."""
+
+CONDITIONS_MAX = 16
+"""Columns that `where` may look at."""
+
+CELLS_MAX = 256
+"""Cells that one condition of `where` may list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +34,13 @@ class LoggedEvent:
 class Mapping:
     """How a row becomes a request and events.
 
-    Features and events map to their columns, `where` columns to the texts of the rows to keep.
+    Features and events map to their columns. `arm_of` maps cells of the arm's column to arm ids; empty: the
+    cells are the ids. `where` maps columns to the cells of the rows to keep.
     """
 
     arm_column: str
     events: Map[str, LoggedEvent]
-    arm_names: Map[str, str] = field(default_factory=dict)
+    arm_of: Map[str, str] = field(default_factory=dict)
     categories: Map[str, str] = field(default_factory=dict)
     numbers: Map[str, str] = field(default_factory=dict)
     unit_column: str = ""
@@ -38,80 +50,74 @@ class Mapping:
 
     def columns(self) -> dict[str, str]:
         """Every column that is read → where the mapping names it, for messages."""
-        named = {self.arm_column: "$.arm.column"}
-        for name, event in self.events.items():
-            named[event.column] = f"$.events.{name}.column"
+        named = dict.fromkeys(self.where, "$.where")
         for kind, features in (("categories", self.categories), ("numbers", self.numbers)):
             named |= {column: f"$.{kind}.{feature}" for feature, column in features.items()}
-        named |= {column: f"$.where.{column}" for column in self.where}
-        if self.unit_column:
-            named[self.unit_column] = "$.unit"
-        if self.propensity_column:
-            named[self.propensity_column] = "$.propensity"
-        return named
+        named |= {event.column: f"$.events.{name}.column" for name, event in self.events.items()}
+        singles = {
+            self.arm_column: "$.arm.column",
+            self.unit_column: "$.unit",
+            self.propensity_column: "$.propensity",
+        }
+        return named | {column: path for column, path in singles.items() if column}
 
 
 def read_mapping(path: Path) -> Mapping:
-    """The mapping in a file. Raises `DocumentError` naming file and path of every problem."""
-    return read(path, build_mapping)
+    """The mapping in a file. Raises ConfigError with every problem."""
+    return read_document(path, build_mapping)
 
 
-def build_mapping(root: Section) -> Mapping | None:
-    """The mapping in a document; None, with its problems noted in the section, when it is not one."""
-    if root.number("version") != 1:
-        root.report("version", "is unknown; this program reads version 1")
-    arm_column, arm_names = _arm(root)
-    mapping = Mapping(
-        arm_column=arm_column,
-        arm_names=arm_names,
-        events=_events(root),
-        categories=_texts(root, "categories"),
-        numbers=_texts(root, "numbers"),
-        unit_column=root.text("unit", ""),
-        propensity_column=root.text("propensity", ""),
-        where=_where(root),
-        reward_max=root.number("max", low=0, default=inf),
+def build_mapping(root: Reader) -> Mapping:
+    """The mapping in a document. Use it only when the reader noted no problem."""
+    keys = ("version", "arm", "categories", "numbers", "events", "unit", "propensity", "where", "max")
+    fields = root.fields(keys)
+    check_version(fields["version"])
+    arm = fields["arm"].fields(("column", "values"))
+    return Mapping(
+        arm_column=arm["column"].text(TEXT_BYTES_MAX),
+        arm_of=_arms(arm["values"]),
+        events={name: _event(entry) for name, entry in fields["events"].entries("event", EVENTS_MAX)},
+        categories=_features(fields["categories"]),
+        numbers=_features(fields["numbers"]),
+        unit_column=fields["unit"].text(TEXT_BYTES_MAX, "", label=False),
+        propensity_column=fields["propensity"].text(TEXT_BYTES_MAX, "", label=False),
+        where=_where(fields["where"]),
+        reward_max=fields["max"].number(inf, above=0),
     )
-    root.finish()
-    return None if root.problems else mapping
 
 
-def _arm(root: Section) -> tuple[str, dict[str, str]]:
-    section = root.section("arm")
-    if section is None:
-        return "", {}
-    column, names = section.text("column"), _texts(section, "rename")
-    section.finish()
-    return column, names
-
-
-def _events(root: Section) -> dict[str, LoggedEvent]:
-    parent = root.section("events")
-    if parent is None:
+def _arms(reader: Reader) -> dict[str, str]:
+    if not reader.present:
         return {}
-    events: dict[str, LoggedEvent] = {}
-    for name, section in parent.sections():
-        events[name] = LoggedEvent(section.text("column"), section.number("worth", default=1))
-        section.finish()
-    if not events:
-        parent.report("", "is empty; name at least one event and its column")
-    return events
+    arm_of: dict[str, str] = {}
+    for arm, entry in reader.entries("arm", ARMS_MAX):
+        cell = entry.text(TEXT_BYTES_MAX)
+        if entry.sound and cell in arm_of:
+            entry.refuse(f"{cell!r} already means the arm {arm_of[cell]!r}; keep one")
+        arm_of[cell] = arm
+    return arm_of
 
 
-def _texts(parent: Section, key: str) -> dict[str, str]:
-    section = parent.section(key, required=False)
-    return {} if section is None else section.texts()
+def _event(reader: Reader) -> LoggedEvent:
+    fields = reader.fields(("column", "worth"))
+    worth = fields["worth"].number(1.0, at_least=-EVENT_VALUE_MAX, at_most=EVENT_VALUE_MAX)
+    return LoggedEvent(fields["column"].text(TEXT_BYTES_MAX), worth)
 
 
-def _where(root: Section) -> dict[str, frozenset[str]]:
-    section = root.section("where", required=False)
-    if section is None:
+def _features(reader: Reader) -> dict[str, str]:
+    if not reader.present:
+        return {}
+    return {name: entry.text(TEXT_BYTES_MAX) for name, entry in reader.entries("feature", FEATURES_MAX)}
+
+
+def _where(reader: Reader) -> dict[str, frozenset[str]]:
+    if not reader.present:
         return {}
     wanted: dict[str, frozenset[str]] = {}
-    for column in section.names:
-        value = section.take(column)
-        values = value if isinstance(value, list) else [value]
-        if not values or not all(isinstance(item, str | int) for item in values):
-            section.report(column, "expected a text or a list of texts: the cells of the rows to keep")
-        wanted[column] = frozenset(str(item) for item in values)
+    for item in reader.items("conditions", CONDITIONS_MAX):
+        fields = item.fields(("column", "is"))
+        cells = frozenset(
+            cell.text(TEXT_BYTES_MAX, label=False) for cell in fields["is"].items("cells", CELLS_MAX)
+        )
+        wanted[fields["column"].text(TEXT_BYTES_MAX)] = cells
     return wanted

@@ -135,16 +135,16 @@ class _Cells:
 def _row(cells: _Cells, mapping: Mapping) -> Row:
     named = cells.named
     logged = named[mapping.arm_column]
-    if mapping.arm_names and logged not in mapping.arm_names:
+    if mapping.arm_of and logged not in mapping.arm_of:
         raise LogError(
             f"{cells.path}: line {cells.line}, column {mapping.arm_column!r}: the arm {logged!r} is not in "
-            "the mapping's $.arm.rename; add it there, or leave its rows out with where"
+            "the mapping's $.arm.values; add it there, or leave its rows out with where"
         )
     values = {name: _value(cells, event.column) for name, event in mapping.events.items()}
     reward = sum(mapping.events[name].worth * value for name, value in values.items())
     return Row(
         line=cells.line,
-        arm=mapping.arm_names.get(logged, logged),
+        arm=mapping.arm_of.get(logged, logged),
         categories={
             feature: named[column] for feature, column in mapping.categories.items() if named[column]
         },

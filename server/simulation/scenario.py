@@ -36,7 +36,7 @@ class Category:
 
 
 class Shape(StrEnum):
-    """Distributions of a number. Their two parameters are named in `scenario_file.NUMBERS`."""
+    """Distributions of a number. `Number` says what their parameters are."""
 
     UNIFORM = "uniform"
     NORMAL = "normal"

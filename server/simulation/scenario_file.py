@@ -1,22 +1,47 @@
 """Scenario files: YAML → Scenario. Every problem is reported with its path. docs/simulate.md shows one."""
 
-import math
+from collections.abc import Mapping
+from enum import StrEnum
 from importlib import resources
 from pathlib import Path
 
-from server.documents import Section, read
+from bandit.config.reader import Reader
+from bandit.config.wording import meant, show
+from bandit.limits import ARMS_MAX, EVENT_VALUE_MAX, EVENTS_MAX, FEATURES_MAX
+from server.documents import check_version, read_document
 from server.simulation.scenario import Category, Effect, Event, Feature, Number, Scale, Scenario, Shape
 
-ARMS_MAX = 256
-"""As many as a placement may have."""
+EFFECTS_MAX = 64
+"""Effects of one event. Each is computed for every visit."""
 
-NUMBERS: dict[Shape, tuple[str, ...]] = {
-    Shape.UNIFORM: ("low", "high"),
-    Shape.NORMAL: ("mean", "sd"),
-    Shape.LOGNORMAL: ("median", "sigma"),
-    Shape.BOOLEAN: ("probability",),
+NUMBER_ABS_MAX = 1e12
+"""Of a scenario's numbers, so that sums of their products stay far from a float64's range."""
+
+DELAY_MAX = 1e6
+"""Visits of a mean delay: half of the longest simulation."""
+
+Features = Mapping[str, Feature | None]
+"""Contexts by name; None for one that could not be read, about which nothing is said a second time."""
+
+
+class Kind(StrEnum):
+    """The kinds of context in a file: a category, or the shape of a number."""
+
+    CATEGORY = "category"
+    BOOLEAN = "boolean"
+    UNIFORM = "uniform"
+    NORMAL = "normal"
+    LOGNORMAL = "lognormal"
+
+
+_KEYS: dict[str, tuple[str, ...]] = {
+    Kind.CATEGORY: ("kind", "values"),
+    Kind.BOOLEAN: ("kind", "probability"),
+    Kind.UNIFORM: ("kind", "low", "high"),
+    Kind.NORMAL: ("kind", "mean", "sd"),
+    Kind.LOGNORMAL: ("kind", "median", "sigma"),
 }
-"""The parameters of each distribution of a number, in the order that `Number` takes them."""
+_EVENT_KEYS = ("rates", "scale", "effects", "worth", "value", "delay")
 
 
 def demo_path() -> Path:
@@ -25,177 +50,142 @@ def demo_path() -> Path:
 
 
 def read_scenario(path: Path) -> Scenario:
-    """The scenario in a file. Raises `DocumentError` naming file and path of every problem."""
-    return read(path, build_scenario)
+    """The scenario in a file. Raises ConfigError with every problem."""
+    return read_document(path, build_scenario)
 
 
-def build_scenario(root: Section) -> Scenario | None:
-    """The scenario in a document; None, with its problems noted in the section, when it is not one."""
-    if root.number("version") != 1:
-        root.report("version", "is unknown; this program reads version 1")
-    placement = root.text("placement")
-    returning = root.number("returning", low=0, high=1, default=0)
-    arms = _weights(root, "arms", "an arm")
-    features = _features(root)
-    events = _events(root, tuple(arms), {feature.name: feature for feature in features})
-    root.finish()
-    if root.problems:
-        return None
-    return Scenario(placement, tuple(arms), tuple(arms.values()), features, events, returning)
+def build_scenario(root: Reader) -> Scenario:
+    """The scenario in a document. Use it only when the reader noted no problem."""
+    fields = root.fields(("version", "placement", "returning", "arms", "contexts", "events"))
+    check_version(fields["version"])
+    arms = _weights(fields["arms"], "arm", ARMS_MAX)
+    contexts = fields["contexts"]
+    features: Features = {}
+    if contexts.present:
+        features = {name: _feature(name, entry) for name, entry in contexts.entries("context", FEATURES_MAX)}
+    events = fields["events"].entries("event", EVENTS_MAX)
+    return Scenario(
+        placement=fields["placement"].text(),
+        returning=fields["returning"].number(0.0, at_least=0, at_most=1),
+        arms=tuple(arms),
+        weights=tuple(arms.values()),
+        features=tuple(feature for feature in features.values() if feature is not None),
+        events=tuple(_event(name, entry, tuple(arms), features) for name, entry in events),
+    )
 
 
-def _weights(parent: Section, key: str, what: str) -> dict[str, float]:
+def _weights(reader: Reader, what: str, limit: int) -> dict[str, float]:
     """Name → weight, normalised to sum 1."""
-    section = parent.section(key)
-    if section is None:
-        return {}
-    weights = section.numbers(low=0)
+    weights = {name: entry.number(at_least=0) for name, entry in reader.entries(what, limit)}
     total = sum(weights.values())
-    if not 0 < len(weights) <= ARMS_MAX:
-        section.report("", f"expected 1 to {ARMS_MAX} entries, got {len(weights)}")
-    elif total <= 0:
-        section.report("", f"every weight is 0; give {what} a weight above 0")
-    else:
-        return {name: weight / total for name, weight in weights.items()}
-    return {}
+    if reader.sound and total <= 0:
+        reader.refuse(f"every weight is 0, expected one above it; give at least one {what} a weight")
+    return {name: weight / total for name, weight in weights.items()} if total > 0 else weights
 
 
-def _features(root: Section) -> tuple[Feature, ...]:
-    parent = root.section("contexts", required=False)
-    if parent is None:
-        return ()
-    features = [_feature(name, section) for name, section in parent.sections()]
-    return tuple(feature for feature in features if feature is not None)
-
-
-def _feature(name: str, section: Section) -> Feature | None:
-    kinds = [kind for kind in section.names if kind == "values" or kind in set(Shape)]
-    if len(kinds) != 1:
-        section.report("", f"expected exactly one of values, {', '.join(Shape)}; got {kinds or 'none'}")
+def _feature(name: str, reader: Reader) -> Feature | None:
+    kind, fields = reader.variant(Kind, _KEYS)
+    if kind is Kind.CATEGORY:
+        values = _weights(fields["values"], "value", ARMS_MAX)
+        return Category(name, tuple(values), tuple(values.values())) if reader.sound else None
+    if kind is None:
         return None
-    kind = kinds[0]
-    if kind == "values":
-        weights = _weights(section, "values", "a value")
-        section.finish()
-        return Category(name, tuple(weights), tuple(weights.values())) if weights else None
-    shape = Shape(kind)
-    number = _number(name, shape, section)
-    section.finish()
-    return number
+    number = _number(name, kind, fields)
+    return number if reader.sound else None
 
 
-def _number(name: str, shape: Shape, section: Section) -> Number | None:
-    if shape is Shape.BOOLEAN:
-        return Number(name, shape, section.number(shape, low=0, high=1))
-    parameters = section.section(shape)
-    if parameters is None:
-        return None
-    positive = shape is Shape.LOGNORMAL
-    first, second = NUMBERS[shape]
-    a = parameters.number(first, low=1e-9 if positive else -math.inf)
-    b = parameters.number(second, low=-math.inf if shape is Shape.UNIFORM else 0)
-    parameters.finish()
-    if shape is Shape.UNIFORM and b < a:
-        parameters.report("high", f"{b:g} is below low, {a:g}; swap them")
-    return Number(name, shape, a, b)
+def _number(name: str, kind: Kind, fields: dict[str, Reader]) -> Number:
+    if kind is Kind.BOOLEAN:
+        return Number(name, Shape.BOOLEAN, fields["probability"].number(at_least=0, at_most=1))
+    first, second = (fields[key] for key in _KEYS[kind][1:])
+    if kind is Kind.LOGNORMAL:
+        return Number(name, Shape.LOGNORMAL, first.number(above=0), second.number(at_least=0, at_most=10))
+    low = -NUMBER_ABS_MAX if kind is Kind.UNIFORM else 0
+    a = first.number(at_least=-NUMBER_ABS_MAX, at_most=NUMBER_ABS_MAX)
+    b = second.number(at_least=low, at_most=NUMBER_ABS_MAX)
+    if kind is Kind.UNIFORM and first.sound and second.sound and b < a:
+        second.refuse(f"got {b:g} with low {a:g}, expected at least that; swap them")
+    return Number(name, Shape(kind), a, b)
 
 
-def _events(root: Section, arms: tuple[str, ...], features: dict[str, Feature]) -> tuple[Event, ...]:
-    parent = root.section("events")
-    if parent is None:
-        return ()
-    events = tuple(_event(name, section, arms, features) for name, section in parent.sections())
-    if not events and not root.problems:
-        parent.report("", "is empty; give at least one event")
-    return events
-
-
-def _event(name: str, section: Section, arms: tuple[str, ...], features: dict[str, Feature]) -> Event:
-    scale = Scale(section.choice("scale", tuple(Scale), Scale.LOGIT))
-    rates = _per_arm(section, "rates", arms)
-    if rates is not None and scale is Scale.LOGIT and not all(0 < rate < 1 for rate in rates):
-        section.report("rates", "a rate of 0 or 1 has no log-odds; keep rates inside, or use scale: identity")
-    elif rates is not None and not all(0 <= rate <= 1 for rate in rates):
-        section.report("rates", "a rate is a probability; keep it within 0 to 1")
-    effects = [_effect(item, arms, features) for item in section.items("effects")]
-    mean, spread = _value(section)
-    event = Event(
+def _event(name: str, reader: Reader, arms: tuple[str, ...], features: Features) -> Event:
+    fields = reader.fields(_EVENT_KEYS)
+    scale = fields["scale"].choice(Scale, list(Scale), Scale.LOGIT) or Scale.LOGIT
+    effects = fields["effects"]
+    mean, spread = _value(fields["value"])
+    return Event(
         name=name,
-        worth=section.number("worth", default=1),
+        worth=fields["worth"].number(1.0, at_least=-EVENT_VALUE_MAX, at_most=EVENT_VALUE_MAX),
         scale=scale,
-        rates=rates or (),
-        effects=tuple(effect for effect in effects if effect is not None),
+        rates=_rates(fields["rates"], arms, scale),
+        effects=tuple(_effect(item, arms, features) for item in effects.items("effects", EFFECTS_MAX))
+        if effects.present
+        else (),
         value_mean=mean,
         value_sd=spread,
-        delay=section.number("delay", low=0, high=1e6, default=0),
+        delay=fields["delay"].number(0.0, at_least=0, at_most=DELAY_MAX),
     )
-    section.finish()
-    return event
 
 
-def _value(section: Section) -> tuple[float, float]:
-    value = section.section("value", required=False)
-    if value is None:
+def _value(reader: Reader) -> tuple[float, float]:
+    """Mean and spread of an event's value."""
+    if not reader.present:
         return 1.0, 0.0
-    mean, spread = value.number("mean", low=1e-9, high=1e9), value.number("sd", low=0, default=0)
-    value.finish()
-    return mean, spread
+    fields = reader.fields(("mean", "sd"))
+    return fields["mean"].number(above=0, at_most=EVENT_VALUE_MAX), fields["sd"].number(0.0, at_least=0)
 
 
-def _per_arm(
-    section: Section, key: str, arms: tuple[str, ...], *, default: float | None = None
-) -> tuple[float, ...] | None:
-    """A number for each arm; arms left out take `default`, or are a problem without one."""
-    parent = section.section(key)
-    if parent is None:
-        return None
-    numbers = parent.numbers()
-    for arm in numbers:
-        if arm not in arms:
-            parent.report(arm, f"is not an arm; the arms are {', '.join(arms)}")
-    for arm in arms:
-        if arm not in numbers and default is None:
-            parent.report(arm, "is missing; give every arm a rate")
-    return tuple(numbers.get(arm, default or 0.0) for arm in arms)
+def _rates(reader: Reader, arms: tuple[str, ...], scale: Scale) -> tuple[float, ...]:
+    """A probability for every arm; on the logit scale neither 0 nor 1, which have no log-odds."""
+    fields = reader.fields(arms)
+    if scale is Scale.LOGIT:
+        return tuple(fields[arm].number(above=0, below=1) for arm in arms)
+    return tuple(fields[arm].number(at_least=0, at_most=1) for arm in arms)
 
 
-def _effect(section: Section, arms: tuple[str, ...], features: dict[str, Feature]) -> Effect | None:
-    add = _per_arm(section, "add", arms, default=0.0)
-    when = _when(section, features)
-    per = _per(section, features)
-    section.finish()
-    return None if add is None else Effect(add, when, per)
+def _effect(reader: Reader, arms: tuple[str, ...], features: Features) -> Effect:
+    fields = reader.fields(("add", "when", "per"))
+    add = fields["add"].fields(arms)
+    when, per = fields["when"], fields["per"]
+    return Effect(
+        add=tuple(add[arm].number(0.0, at_least=-NUMBER_ABS_MAX, at_most=NUMBER_ABS_MAX) for arm in arms),
+        when=_when(when, features) if when.present else (),
+        per=_per(per, features) if per.present else None,
+    )
 
 
-def _when(section: Section, features: dict[str, Feature]) -> tuple[tuple[str, float], ...]:
-    parent = section.section("when", required=False)
-    if parent is None:
-        return ()
+def _when(reader: Reader, features: Features) -> tuple[tuple[str, float], ...]:
     wanted: list[tuple[str, float]] = []
-    for name in parent.names:
-        feature, value = features.get(name), parent.take(name)
-        if isinstance(feature, Category) and str(value) in feature.values:
-            wanted.append((name, feature.values.index(str(value))))
-        elif isinstance(feature, Number) and feature.shape is Shape.BOOLEAN and value in (0, 1):
-            wanted.append((name, float(value == 1)))
+    for name, entry in reader.entries("context", FEATURES_MAX):
+        feature = features.get(name)
+        if name not in features:
+            entry.refuse(f"{name!r} is not among contexts{meant(name, features) or '; add it there'}")
         elif isinstance(feature, Category):
-            parent.report(name, f"{value!r} is not one of its values; use one of {', '.join(feature.values)}")
+            wanted.append((name, _category(entry, feature)))
+        elif isinstance(feature, Number) and feature.shape is Shape.BOOLEAN:
+            wanted.append((name, entry.integer(at_least=0, at_most=1)))
         elif isinstance(feature, Number):
-            parent.report(name, "a number has no values; use per, or a boolean with 0 or 1")
-        else:
-            parent.report(name, f"is not a context; the contexts are {', '.join(features) or 'none'}")
+            entry.refuse(f"{name!r} is a number, expected a category or boolean; use per for numbers")
     return tuple(wanted)
 
 
-def _per(section: Section, features: dict[str, Feature]) -> tuple[str, float, float] | None:
-    parent = section.section("per", required=False)
-    if parent is None:
-        return None
-    name = parent.text("feature")
-    if name and not isinstance(features.get(name), Number):
-        parent.report("feature", f"{name!r} is not a number in contexts; name one")
-    origin, unit = parent.number("from", default=0), parent.number("unit", default=1)
-    if unit == 0:
-        parent.report("unit", "0 divides by nothing; put the step that the effect is for")
-    parent.finish()
-    return name, origin, unit
+def _category(reader: Reader, feature: Category) -> int:
+    """The index of a category's value."""
+    value = reader.text()
+    if value in feature.values:
+        return feature.values.index(value)
+    if reader.sound:
+        listed = ", ".join(feature.values)
+        reader.refuse(f"got {show(value)}, expected one of {listed}{meant(value, feature.values)}")
+    return 0
+
+
+def _per(reader: Reader, features: Features) -> tuple[str, float, float]:
+    fields = reader.fields(("feature", "from", "unit"))
+    name = fields["feature"].text()
+    numbers = [other for other, feature in features.items() if isinstance(feature, Number)]
+    if fields["feature"].sound and name not in numbers and features.get(name, ...) is not None:
+        listed = ", ".join(numbers) or "none yet"
+        fields["feature"].refuse(f"got {show(name)}, expected a number among contexts: {listed}")
+    origin = fields["from"].number(0.0, at_least=-NUMBER_ABS_MAX, at_most=NUMBER_ABS_MAX)
+    return name, origin, fields["unit"].number(1.0, above=0, at_most=NUMBER_ABS_MAX)

@@ -1,54 +1,36 @@
-"""Reading the tools' YAML files: every problem at once, each with its path."""
+"""Reading the tools' YAML files: a message with the file's name, never a traceback."""
 
 from pathlib import Path
 
 import pytest
 
-from server.documents import DocumentError, Section, load, read
+from bandit.config import ConfigError
+from server.documents import check_version, read_document
 
 
-def test_reports_every_problem_with_its_path() -> None:
-    """One pass finds a wrong type, a number out of range, a missing key and an unknown one."""
-    problems: list[str] = []
-    root = Section({"a": "x", "b": 7, "odd": 1}, "$", problems)
-    root.number("a")
-    root.number("b", low=0, high=5)
-    root.text("c")
-    root.finish()
-    assert problems == [
-        "$.a: expected a finite number, got 'x'",
-        "$.b: 7 is outside 0 to 5; put a number within it",
-        "$.c: expected text, got nothing",
-        "$.odd: unknown key; remove it or use one of a, b, c",
-    ]
-
-
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), True, "1", None])
-def test_a_number_is_a_finite_number(value: object) -> None:
-    """NaN, infinity, booleans and text are no numbers."""
-    problems: list[str] = []
-    Section({"a": value}, "$", problems).number("a")
-    assert len(problems) == 1
+def version_of(path: Path) -> None:
+    """Read a document that holds a version alone."""
+    read_document(path, lambda root: check_version(root.fields(("version",))["version"]))
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("a: 1\na: 2\n", "the key 'a' is given twice"),
-        ("a: [1\n", "is not YAML"),
-        ("- 1\n", "expected a mapping, got [1]"),
-        ("1: x\n", "the key 1 is not text"),
-        ("? [a]\n: 1\n", "is not YAML"),
-        ("!!python/object:os.system {}\n", "is not YAML"),
-        ("[" * 3000, "is not YAML"),
+        ("version: 1\nversion: 1\n", ":2:1: $.version: 'version' is given twice"),
+        ("version: [1\n", "is not YAML"),
+        ("- 1\n", ":1:1: $: got a list, expected a mapping"),
+        ("version: 2\n", ":1:1: $.version: got 2"),
+        ("versoin: 1\n", "did you mean 'version'?"),
+        ("version: !!python/object:os.system {}\n", "which is not read"),
+        ("version: {}".format("[" * 3000), "lies deeper than 16 levels"),
     ],
 )
-def test_refuses_a_broken_file_with_its_name(tmp_path: Path, text: str, expected: str) -> None:
-    """A file that is not a mapping of text keys is refused, and its name is in the message."""
+def test_refuses_a_broken_file_with_its_place(tmp_path: Path, text: str, expected: str) -> None:
+    """File, line, column and path stand before what is wrong."""
     path = tmp_path / "broken.yaml"
     path.write_text(text)
-    with pytest.raises(DocumentError) as caught:
-        read(path, lambda root: root.names)
+    with pytest.raises(ConfigError) as caught:
+        version_of(path)
     assert expected in str(caught.value)
     assert str(caught.value).startswith(str(path))
 
@@ -58,7 +40,7 @@ def test_refuses_what_cannot_be_read(tmp_path: Path) -> None:
     giant = tmp_path / "giant.yaml"
     giant.write_bytes(b"#" * 2_000_000)
     binary = tmp_path / "binary.yaml"
-    binary.write_bytes(b"a: \xff\xff")
+    binary.write_bytes(b"version: \xff\xff")
     for path in (tmp_path / "none.yaml", tmp_path, giant, binary):
-        with pytest.raises(DocumentError, match=str(path)):
-            load(path)
+        with pytest.raises(ConfigError, match=str(path)):
+            version_of(path)

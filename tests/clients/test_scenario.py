@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from server.documents import Section
+from bandit.config.reader import Reader
 from server.simulation.scenario import Scenario
 from server.simulation.scenario_file import build_scenario, demo_path, read_scenario
 
@@ -16,9 +16,9 @@ DOCUMENT: dict[str, Any] = {
     "returning": 0.25,
     "arms": {"mens": 1, "womens": 3},
     "contexts": {
-        "platform": {"values": {"web": 3, "app": 1}},
-        "loyal": {"boolean": 0.5},
-        "history": {"uniform": {"low": 0, "high": 1000}},
+        "platform": {"kind": "category", "values": {"web": 3, "app": 1}},
+        "loyal": {"kind": "boolean", "probability": 0.5},
+        "history": {"kind": "uniform", "low": 0, "high": 1000},
     },
     "events": {
         "visit": {
@@ -33,16 +33,11 @@ DOCUMENT: dict[str, Any] = {
 }
 
 
-def build(document: dict[str, Any]) -> tuple[Scenario | None, list[str]]:
-    """The scenario of a document, and the problems found."""
-    problems: list[str] = []
-    return build_scenario(Section(document, "$", problems)), problems
-
-
 def scenario(document: dict[str, Any]) -> Scenario:
     """The scenario of a document without problems."""
-    built, problems = build(document)
-    assert built is not None, problems
+    reader = Reader(document)
+    built = build_scenario(reader)
+    assert reader.noted == []
     return built
 
 
@@ -70,7 +65,8 @@ def test_identity_scale_adds_to_the_rate_and_clips() -> None:
 def test_expected_reward_weighs_rate_worth_and_value() -> None:
     """Worth 2 times mean value 30 times the rate."""
     document = deepcopy(DOCUMENT)
-    document["events"]["visit"] |= {"value": {"mean": 30, "sd": 10}, "effects": []}
+    document["events"]["visit"]["value"] = {"mean": 30, "sd": 10}
+    del document["events"]["visit"]["effects"]
     visits = {"platform": np.array([0]), "loyal": np.array([0.0]), "history": np.array([0.0])}
     assert np.allclose(scenario(document).expected_reward(visits, 1), [[6.0, 12.0]])
 
@@ -94,42 +90,43 @@ def test_weights_are_normalised() -> None:
 @pytest.mark.parametrize(
     ("path", "value", "problem"),
     [
-        (("version",), 2, "$.version: is unknown"),
-        (("placement",), None, "$.placement: expected text, got nothing"),
-        (("returning",), 1.5, "$.returning: 1.5 is outside 0 to 1"),
-        (("arms",), {}, "$.arms: expected 1 to 256 entries"),
+        (("version",), 2, "$.version: got 2, expected a whole number from 1 to 1"),
+        (("placement",), None, "$.placement: got nothing, expected text"),
+        (("returning",), 1.5, "$.returning: got 1.5, expected a finite number of at least 0 and at most 1"),
+        (("arms",), {}, "$.arms: got 0 entries, expected 1 to 256"),
         (("arms",), {"mens": 0, "womens": 0}, "$.arms: every weight is 0"),
-        (("arms", "mens"), -1, "$.arms.mens: -1 is outside 0 to inf"),
-        (("events",), {}, "$.events: is empty"),
-        (("events", "visit", "rates", "mens"), 0, "$.events.visit.rates: a rate of 0 or 1 has no log-odds"),
-        (("events", "visit", "rates"), {"mens": 0.1}, "$.events.visit.rates.womens: is missing"),
-        (("events", "visit", "rates", "kids"), 0.1, "$.events.visit.rates.kids: is not an arm"),
+        (("arms", "mens"), -1, "$.arms.mens: got -1, expected a finite number of at least 0"),
+        (("events",), {}, "$.events: got 0 entries"),
+        (("events", "visit", "rates", "mens"), 0, "$.events.visit.rates.mens: got 0, expected"),
+        (("events", "visit", "rates"), {"mens": 0.1}, "$.events.visit.rates.womens: missing"),
+        (("events", "visit", "rates", "kids"), 0.1, "$.events.visit.rates.kids: unknown key 'kids'"),
+        (("events", "visit", "scale"), "probit", "$.events.visit.scale: got 'probit', expected one of logit"),
+        (("events", "visit", "effects", 0, "when", "platform"), "tv", "expected one of web, app"),
+        (("events", "visit", "effects", 0, "when", "loyal"), 2, "when.loyal: got 2, expected a whole number"),
         (
-            ("events", "visit", "scale"),
-            "probit",
-            "$.events.visit.scale: 'probit' is unknown; use one of logit",
+            ("events", "visit", "effects", 0, "when", "age"),
+            2,
+            "effects[0].when.age: 'age' is not among contexts",
+        ),
+        (("events", "visit", "effects", 0, "when", "history"), 2, "use per for numbers"),
+        (("events", "visit", "effects", 1, "per", "feature"), "platform", "expected a number among contexts"),
+        (
+            ("events", "visit", "effects", 1, "per", "unit"),
+            0,
+            "per.unit: got 0, expected a finite number above 0",
+        ),
+        (("events", "visit", "wrth"), 1, "$.events.visit.wrth: unknown key 'wrth', did you mean 'worth'?"),
+        (
+            ("contexts", "history", "high"),
+            -1,
+            "$.contexts.history.high: got -1 with low 0, expected at least",
         ),
         (
-            ("events", "visit", "effects", 0, "when", "platform"),
-            "tv",
-            "when.platform: 'tv' is not one of its values",
+            ("contexts", "history", "kind"),
+            "poisson",
+            "$.contexts.history.kind: got 'poisson', expected one of",
         ),
-        (("events", "visit", "effects", 0, "when", "loyal"), 2, "when.loyal: a number has no values"),
-        (("events", "visit", "effects", 0, "when", "age"), 2, "effects[0].when.age: is not a context"),
-        (
-            ("events", "visit", "effects", 1, "per", "feature"),
-            "platform",
-            "'platform' is not a number in contexts",
-        ),
-        (("events", "visit", "effects", 1, "per", "unit"), 0, "per.unit: 0 divides by nothing"),
-        (("events", "visit", "wrth"), 1, "$.events.visit.wrth: unknown key; remove it or use one of"),
-        (("contexts", "history"), {"uniform": {"low": 2, "high": 1}}, "1 is below low, 2; swap them"),
-        (
-            ("contexts", "history"),
-            {"poisson": 1},
-            "$.contexts.history: expected exactly one of values, uniform",
-        ),
-        (("contexts", "loyal", "boolean"), 3, "$.contexts.loyal.boolean: 3 is outside 0 to 1"),
+        (("contexts", "loyal", "probability"), 3, "$.contexts.loyal.probability: got 3, expected"),
     ],
 )
 def test_refuses_with_path_and_remedy(path: tuple[Any, ...], value: object, problem: str) -> None:
@@ -139,9 +136,9 @@ def test_refuses_with_path_and_remedy(path: tuple[Any, ...], value: object, prob
     for step in path[:-1]:
         place = place[step]
     place[path[-1]] = value
-    built, problems = build(document)
-    assert built is None
-    assert any(problem in line for line in problems), problems
+    reader = Reader(document)
+    build_scenario(reader)
+    assert [str(noted) for noted in reader.noted if problem in str(noted)], reader.noted
 
 
 def test_the_embedded_scenario_has_a_crossover() -> None:
