@@ -63,8 +63,8 @@ def no_eligible_arm(state: PlacementState, arms: Sequence[str]) -> BanditError:
     name = state.config.name
     asked = f" among the {len(arms)} arms of the request" if arms else ""
     message = (
-        f"no arm of placement '{name}' is eligible{asked} in this context; show your default, and give one active "
-        "arm no 'when' condition"
+        f"no arm of placement '{name}' is eligible{asked} in this context; show your default, and give one "
+        "active arm no 'when' condition"
     )
     return BanditError(Reason.NO_ELIGIBLE_ARM, message, placement=name)
 

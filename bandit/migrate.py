@@ -12,7 +12,7 @@ from bandit.tally import Forgetting
 
 def problems_between(placements: dict[str, PlacementState], config: Config) -> list[Problem]:
     """Return why `config` cannot follow what is served now: ids that come back, too many events."""
-    problems = []
+    problems: list[Problem] = []
     for name, placement in config.placements.items():
         held = placements.get(name)
         if held is None:
