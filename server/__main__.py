@@ -1,0 +1,5 @@
+"""`python -m server` is `banditd`."""
+
+from server.cli import main
+
+main()

@@ -1,0 +1,59 @@
+"""The command `banditd`. Each subcommand is imported when it is called: `probe` and `--help` stay fast."""
+
+import sys
+from importlib import import_module
+
+import click
+
+from server.exit_codes import StartError
+
+COMMANDS = {
+    "serve": "Choose and learn: run the sidecar.",
+    "check": "Read a configuration and say what is wrong with it, and what it needs.",
+    "probe": "Ask a running sidecar whether it serves; the exit code is the answer.",
+    "simulate": "Drive a running sidecar with simulated shoppers.",
+    "replay": "Drive a running sidecar with logged data.",
+}
+"""Subcommands with their one line of help; each is `server.commands.NAME.NAME`."""
+
+ENV_PREFIX = "BANDITD"
+"""Every flag is an environment variable too: --data-dir is BANDITD_DATA_DIR, whatever the subcommand."""
+
+
+class Commands(click.Group):
+    """A group that knows its subcommands' names and imports only the one that is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the order in which a newcomer needs them."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The subcommand, imported now; None when there is none of this name."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"server.commands.{cmd_name}"), cmd_name)
+        command.context_settings = {"auto_envvar_prefix": ENV_PREFIX, **command.context_settings}
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the subcommands without importing them."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="banditd", message="%(prog)s %(version)s")
+def cli() -> None:
+    """A sidecar that chooses what to show, learns from what happened, and says how much it earned."""
+
+
+def main() -> None:
+    """Run the command line; the process's exit code says how it went (see `server/exit_codes.py`)."""
+    try:
+        cli(prog_name="banditd")
+    except StartError as error:
+        click.echo(f"banditd: {error}", err=True)
+        sys.exit(error.code)

@@ -1,0 +1,209 @@
+"""Carries methods over gRPC with grpcio's asyncio server: the reference transport.
+
+Generic handlers on raw bytes: grpcio sees no protobuf, so the same table can be carried by another engine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from time import perf_counter_ns
+from typing import Any, cast
+
+import grpc
+import grpc.aio
+
+from server import limits
+from server.addresses import Address, clear_socket_file
+from server.codes import Code
+from server.counts import Counts, MethodCounts
+from server.errors import STATUS_DETAILS_KEY, Failure, ShellError, ShellReason, status
+from server.exit_codes import ExitCode, StartError
+from server.failures import Failures
+from server.methods import Methods, Stream, Unary
+from server.tls import Tls
+
+Context = grpc.aio.ServicerContext[bytes, bytes]
+
+STATUS_CODES = {code.value[0]: code for code in grpc.StatusCode}
+
+
+def channel_options(message_bytes_max: int, streams_max: int) -> list[tuple[str, int]]:
+    """Options of the server; the constants are explained in `server/limits.py`."""
+    return [
+        ("grpc.so_reuseport", 0),  # two servers must not share a port without knowing
+        ("grpc.max_receive_message_length", message_bytes_max),
+        ("grpc.max_send_message_length", -1),  # a batch of our own answers is as large as it is
+        ("grpc.max_metadata_size", limits.METADATA_BYTES_MAX),
+        ("grpc.absolute_max_metadata_size", limits.METADATA_BYTES_MAX),
+        ("grpc.max_concurrent_streams", streams_max),
+        ("grpc.http2.min_ping_interval_without_data_ms", limits.KEEPALIVE_MIN_S * 1000),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.keepalive_time_ms", limits.KEEPALIVE_S * 1000),
+        ("grpc.keepalive_timeout_ms", limits.KEEPALIVE_TIMEOUT_S * 1000),
+    ]
+
+
+class GrpcioEngine:
+    """One gRPC server with its listeners. Make it, `listen`, `start`, `stop`; all on one event loop."""
+
+    def __init__(
+        self,
+        methods: Methods,
+        counts: Counts,
+        failures: Failures,
+        message_bytes_max: int = limits.MESSAGE_BYTES_MAX,
+        streams_max: int = limits.STREAMS_MAX,
+    ) -> None:
+        counts.track([*methods.unary, *methods.streams])
+        self._failures = failures
+        self._closing = asyncio.Event()
+        self._server = grpc.aio.server(options=channel_options(message_bytes_max, streams_max))
+        self._server.add_generic_rpc_handlers((_Router(self._handlers(methods, counts)),))
+        self._sockets: list[Path] = []
+
+    def listen(self, address: Address, tls: Tls | None, *, private: bool = False) -> Address:
+        """Bind an address; return it with its port, where a free one was asked for.
+
+        Unix sockets are never encrypted; `private` ones are open to their owner alone. Raises `StartError`.
+        """
+        if address.path:
+            clear_socket_file(Path(address.path))
+        umask = os.umask(0o177) if private and address.path else None
+        try:
+            if tls is None or address.path:
+                port = self._server.add_insecure_port(str(address))
+            else:
+                port = self._server.add_secure_port(str(address), _credentials(tls))
+        except RuntimeError as error:
+            raise StartError(
+                ExitCode.LISTEN,
+                f"cannot listen on {address}: it is in use, not an address of this machine, or not "
+                "permitted; stop the other server, or give another address",
+            ) from error
+        finally:
+            if umask is not None:
+                os.umask(umask)
+        if address.path:
+            self._sockets.append(Path(address.path))
+            return address
+        return Address(host=address.host, port=port)
+
+    async def start(self) -> None:
+        """Take calls from now on."""
+        await self._server.start()
+
+    async def stop(self, grace_s: float) -> None:
+        """Take no more calls, wait up to `grace_s` seconds for those under way, cut the rest off."""
+        self._closing.set()
+        await self._server.stop(grace_s)
+        for path in self._sockets:
+            path.unlink(missing_ok=True)
+
+    def _handlers(self, methods: Methods, counts: Counts) -> dict[str, grpc.RpcMethodHandler[bytes, bytes]]:
+        handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {}
+        for path, unary in methods.unary.items():
+            call: Any = _unary(path, unary, counts.methods[path], self._failures)
+            handlers[path] = grpc.unary_unary_rpc_method_handler(call)
+        for path, stream in methods.streams.items():
+            call = _stream(path, stream, counts.methods[path], self._failures, self._closing)
+            handlers[path] = grpc.stream_stream_rpc_method_handler(call)
+        return handlers
+
+
+class _Router(grpc.GenericRpcHandler):
+    """Finds the handler of a path; grpcio answers UNIMPLEMENTED where there is none."""
+
+    def __init__(self, handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]]) -> None:
+        self._handlers = handlers
+
+    def service(
+        self, handler_call_details: grpc.HandlerCallDetails
+    ) -> grpc.RpcMethodHandler[bytes, bytes] | None:
+        return self._handlers.get(handler_call_details.method)
+
+
+def _unary(
+    path: str, handler: Unary, counts: MethodCounts, failures: Failures
+) -> Callable[[bytes, Context], Awaitable[bytes]]:
+    async def call(request: bytes, context: Context) -> bytes:
+        started_ns = perf_counter_ns()
+        try:
+            _check_deadline(context)
+            pending = handler(request)
+            reply = pending if isinstance(pending, bytes) else await pending
+        except asyncio.CancelledError:
+            counts.observe(Code.CANCELLED, perf_counter_ns() - started_ns)
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer and we go on
+            found = failures.of(error, path)
+            counts.observe(found.code, perf_counter_ns() - started_ns)
+            await _abort(context, found)
+        counts.observe(Code.OK, perf_counter_ns() - started_ns)
+        return reply
+
+    return call
+
+
+def _stream(
+    path: str, handler: Stream, counts: MethodCounts, failures: Failures, closing: asyncio.Event
+) -> Callable[[AsyncIterator[bytes], Context], AsyncIterator[bytes]]:
+    async def call(requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
+        started_ns = perf_counter_ns()
+        try:
+            async for reply in handler(_until(requests, closing)):
+                yield reply
+        except asyncio.CancelledError:
+            counts.observe(Code.CANCELLED, perf_counter_ns() - started_ns)
+            raise
+        except Exception as error:  # noqa: BLE001 - as in a unary call
+            found = failures.of(error, path)
+            counts.observe(found.code, perf_counter_ns() - started_ns)
+            await _abort(context, found)
+        counts.observe(Code.OK, perf_counter_ns() - started_ns)
+
+    return call
+
+
+async def _until(requests: AsyncIterator[bytes], closing: asyncio.Event) -> AsyncIterator[bytes]:
+    """The requests, up to their end or ours: an idle stream must not hold up the stop."""
+    closed = asyncio.ensure_future(closing.wait())
+    try:
+        while True:
+            following = asyncio.ensure_future(anext(requests, None))
+            await asyncio.wait((following, closed), return_when=asyncio.FIRST_COMPLETED)
+            if not following.done():
+                following.cancel()
+                return
+            request = following.result()
+            if request is None:
+                return
+            yield request
+    finally:
+        closed.cancel()
+
+
+def _check_deadline(context: Context) -> None:
+    """Refuse a call whose deadline has passed: nobody waits for its answer, so nothing is applied."""
+    remaining_s = cast("float | None", context.time_remaining())  # None: the client set no deadline
+    if remaining_s is not None and remaining_s <= 0:
+        raise ShellError(
+            ShellReason.DEADLINE_PASSED,
+            "the deadline passed before the call was looked at; nothing was applied",
+        )
+
+
+async def _abort(context: Context, found: Failure) -> None:
+    """End a call with a failure; what has a reason carries its ErrorInfo in the trailers."""
+    trailers: tuple[tuple[str, str | bytes], ...] = ()
+    if found.reason:
+        trailers = ((STATUS_DETAILS_KEY, status(found).SerializeToString()),)
+    await context.abort(STATUS_CODES[found.code], found.message, trailers)
+
+
+def _credentials(tls: Tls) -> grpc.ServerCredentials:
+    return grpc.ssl_server_credentials(
+        [(tls.key, tls.cert)], tls.client_ca, require_client_auth=tls.client_ca is not None
+    )

@@ -1,0 +1,224 @@
+"""A sidecar's life: listen, make ready, serve, drain. One event loop owns everything but the HTTP threads.
+
+Addresses are bound before the kernels are compiled, so that a port in use is reported at once; until they
+are ready health says NOT_SERVING and calls are refused with STARTING.
+"""
+
+import asyncio
+import gc
+import time
+from collections.abc import Callable, Coroutine
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+
+from bandit.config import Config
+from bandit.engine import Engine
+from bandit.token import Keys
+from server import http as http_port
+from server import limits, metrics, reflection
+from server.addresses import Address
+from server.clock import LearningClock
+from server.counts import Counts
+from server.failures import Failures
+from server.grpcio_engine import GrpcioEngine
+from server.handlers import SERVICE, BanditHandlers
+from server.health import SERVICE as HEALTH_SERVICE
+from server.health import Health
+from server.keys import new_start_id, origin_name
+from server.methods import Methods
+from server.operator_handlers import SERVICE as OPERATOR_SERVICE
+from server.operator_handlers import OperatorHandlers
+from server.reload import Reloader
+from server.settings import Settings
+from server.tls import Tls
+from server.warmup import in_daemon_thread, prepare_kernels
+
+TICK_S = 1.0
+
+
+class Sidecar:
+    """One running service. Make it within its event loop, `start` it, await `stopped`.
+
+    `source` reads the configuration anew, in a thread; `config` is what it gave at first.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        source: Callable[[], Config],
+        config: Config,
+        keys: Keys,
+        tls: Tls | None = None,
+        clock: LearningClock | None = None,
+    ) -> None:
+        self.settings = settings
+        self.clock = clock or LearningClock()
+        self.counts = Counts()
+        self.health = Health([SERVICE, OPERATOR_SERVICE])
+        self.engine: Engine | None = None
+        self.reloader: Reloader | None = None
+        self.listening: list[Address] = []
+        self.operator_listening: Address | None = None
+        self.http: http_port.HttpServer | None = None
+        self.stopped = asyncio.Event()
+        self.failed: BaseException | None = None
+        self._source = source
+        self._config = config
+        self._keys = keys
+        self._tls = tls
+        self._log = structlog.get_logger()
+        self._born_s = self._turned_s = time.monotonic()
+        self._ready = asyncio.Event()
+        self._stopping = False
+        self._tasks: set[asyncio.Task[None]] = set()
+
+        failures = Failures(self.counts)
+        self._bandit = BanditHandlers(self.clock.now_us, failures)
+        self._operator = OperatorHandlers(self.clock.now_us)
+        shared = self.health.methods()
+        self._data_server = self._server(
+            self._bandit.methods() | shared | reflection.methods([SERVICE, HEALTH_SERVICE]), failures
+        )
+        self._operator_server = self._server(
+            self._operator.methods() | shared | reflection.methods([OPERATOR_SERVICE, HEALTH_SERVICE]),
+            failures,
+        )
+        self._registry = metrics.registry(
+            metrics.ShellCollector(self.counts, self.clock, lambda: self.health.serving)
+        )
+
+    async def start(self) -> None:
+        """Bind every address, then make ready in the background. Raises `StartError`."""
+        settings = self.settings
+        self.operator_listening = self._operator_server.listen(
+            settings.operator_listen, self._tls, private=True
+        )
+        self.listening = [self._data_server.listen(address, self._tls) for address in settings.listen]
+        self.http = http_port.HttpServer(settings.http, self._pages())
+        await self._data_server.start()
+        await self._operator_server.start()
+        self._log.info(
+            "listening",
+            listen=[str(address) for address in self.listening],
+            operator=str(self.operator_listening),
+            http=str(self.http.address),
+            tls=self._tls is not None,
+        )
+        self._spawn(self._tick())
+        self._spawn(self._make_ready())
+
+    def request_stop(self) -> None:
+        """Drain and stop; once is enough."""
+        if not self._stopping:
+            self._stopping = True
+            self._spawn(self._drain())
+
+    def request_reload(self) -> None:
+        """Read the configuration again, as soon as we are ready."""
+        self._spawn(self._reload_when_ready())
+
+    async def wait_ready(self) -> None:
+        """Return when calls are served."""
+        await self._ready.wait()
+
+    async def _make_ready(self) -> None:
+        engine = await in_daemon_thread(self._make_engine)
+        if self._stopping:
+            return
+        self.engine = engine
+        self.reloader = Reloader(self._source, engine, self.clock.now_us, self.counts)
+        self._registry.register(metrics.EngineCollector(engine, self.clock))
+        self._bandit.engine = self._operator.engine = engine
+        self._operator.reloader = self.reloader
+        # What lives now lives on: the collector need not look at it again, which would cost milliseconds.
+        gc.collect()
+        gc.freeze()
+        self.counts.start_s = time.monotonic() - self._born_s
+        self.health.set_serving()
+        self._ready.set()
+        self._log.info(
+            "ready", placements=len(engine.state.placements), seconds=round(self.counts.start_s, 3)
+        )
+
+    def _make_engine(self) -> Engine:
+        prepare_kernels(self._log)
+        return Engine(
+            self._config,
+            self._keys,
+            origin=origin_name(),
+            start_id=new_start_id(),
+            now_us=self.clock.now_us(),
+        )
+
+    async def _drain(self) -> None:
+        self.health.drain()
+        grace_s = self.settings.drain_timeout_s
+        self._log.info("draining", timeout_s=grace_s)
+        await asyncio.gather(self._data_server.stop(grace_s), self._operator_server.stop(grace_s))
+        if self.http is not None:
+            await asyncio.to_thread(self.http.stop)
+        for task in self._tasks - {asyncio.current_task()}:
+            task.cancel()
+        self._log.info("stopped", decisions=self._decisions())
+        self.stopped.set()
+
+    def _decisions(self) -> int:
+        placements = self.engine.state.placements.values() if self.engine else ()
+        return sum(int(state.counters.decisions.sum()) for state in placements)
+
+    async def _reload_when_ready(self) -> None:
+        await self._ready.wait()
+        if self.reloader is not None:
+            await self.reloader.on_signal()
+
+    async def _tick(self) -> None:
+        """Turn once a second: proof of life for /healthz, and a look at the wall clock."""
+        while True:
+            self._turned_s = time.monotonic()
+            if self.clock.newly_departed():
+                self._log.warning(
+                    "the wall clock departed from the learning clock; reported times are off until a restart",
+                    seconds=round(self.clock.departure_s(), 1),
+                )
+            await asyncio.sleep(TICK_S)
+
+    def _pages(self) -> http_port.Pages:
+        return {
+            "/metrics": lambda: metrics.page(self._registry),
+            "/healthz": self._healthz,
+            "/readyz": self._readyz,
+        }
+
+    def _healthz(self) -> http_port.Page:
+        silence_s = time.monotonic() - self._turned_s
+        if silence_s > limits.LOOP_SILENCE_MAX_S:
+            return http_port.text_page(
+                f"the event loop has not turned for {silence_s:.0f} s", HTTPStatus.SERVICE_UNAVAILABLE
+            )
+        return http_port.text_page("alive")
+
+    def _readyz(self) -> http_port.Page:
+        if self.health.serving:
+            return http_port.text_page("ready")
+        return http_port.text_page(
+            "draining" if self._stopping else "starting", HTTPStatus.SERVICE_UNAVAILABLE
+        )
+
+    def _server(self, methods: Methods, failures: Failures) -> GrpcioEngine:
+        return GrpcioEngine(
+            methods, self.counts, failures, self.settings.message_bytes_max, self.settings.streams_max
+        )
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run `work` beside us, holding on to it; if it fails, so do we."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self.failed = task.exception()
+            self.request_stop()

@@ -1,0 +1,119 @@
+"""The operator's service as functions of bytes: how placements stand, reading the configuration again."""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from bandit.config import Arm, ArmState, PolicyKind
+from bandit.engine import Engine
+from bandit.errors import BanditError, Reason
+from bandit.placement import PlacementState
+from server import limits
+from server.codec import decode
+from server.handlers import ready
+from server.methods import Methods
+from server.pb import bandit_pb2 as pb
+from server.reload import Reloader
+
+SERVICE = "bandit.v1.OperatorService"
+
+ARM_STATES = {
+    ArmState.ACTIVE: pb.ARM_STATE_ACTIVE,
+    ArmState.DRAINING: pb.ARM_STATE_DRAINING,
+    ArmState.RETIRED: pb.ARM_STATE_RETIRED,
+}
+POLICY_KINDS = {
+    PolicyKind.STATIC: pb.POLICY_KIND_STATIC,
+    PolicyKind.UNIFORM: pb.POLICY_KIND_UNIFORM,
+    PolicyKind.THOMPSON: pb.POLICY_KIND_THOMPSON,
+    PolicyKind.LINEAR_THOMPSON: pb.POLICY_KIND_LINEAR_THOMPSON,
+    PolicyKind.LINUCB: pb.POLICY_KIND_LINUCB,
+}
+
+
+class OperatorHandlers:
+    """ListPlacements and ReloadConfig. `engine` and `reloader` are set once they are ready."""
+
+    def __init__(self, now_us: Callable[[], int]) -> None:
+        self.engine: Engine | None = None
+        self.reloader: Reloader | None = None
+        self._now_us = now_us
+
+    def methods(self) -> Methods:
+        """The service's methods by path."""
+        return Methods(
+            unary={
+                f"/{SERVICE}/ListPlacements": self.list_placements,
+                f"/{SERVICE}/ReloadConfig": self.reload_config,
+            }
+        )
+
+    def list_placements(self, data: bytes) -> bytes:
+        """ListPlacementsRequest → ListPlacementsResponse, by name."""
+        engine = ready(self.engine)
+        wanted = decode(pb.ListPlacementsRequest, data, limits.MESSAGE_BYTES_MAX).placements
+        now_us = self._now_us()
+        states = engine.state.placements
+        names = sorted(set(wanted)) if wanted else sorted(states)
+        return pb.ListPlacementsResponse(
+            placements=[_placement(_known(states.get(name), name), now_us) for name in names]
+        ).SerializeToString()
+
+    def reload_config(self, data: bytes) -> Awaitable[bytes]:
+        """ReloadConfigRequest → ReloadConfigResponse, when the files have been read."""
+        ready(self.engine)
+        decode(pb.ReloadConfigRequest, data, limits.MESSAGE_BYTES_MAX)
+        return self._reload()
+
+    async def _reload(self) -> bytes:
+        assert self.reloader is not None  # noqa: S101 - it is set before the engine is
+        result = await self.reloader.reload()
+        return pb.ReloadConfigResponse(**result._asdict()).SerializeToString()
+
+
+def _known(state: PlacementState | None, name: str) -> PlacementState:
+    if state is None:
+        raise BanditError(
+            Reason.PLACEMENT_UNKNOWN,
+            f"placement {name[:64]!r} is not configured here; ask without names for all of them",
+            placement=name[:64],
+        )
+    return state
+
+
+def _placement(state: PlacementState, now_us: int) -> pb.PlacementStatus:
+    config, counters = state.config, state.counters
+    status = pb.PlacementStatus(
+        name=config.name,
+        owner=config.owner,
+        schema_id=config.schema_id.hex(),
+        decisions=int(counters.decisions.sum()),
+        arms=_arms(config.arms, counters.exposures.tolist(), counters.reward_sum.tolist()),
+        policies=[
+            pb.PolicyStatus(name=policy.name, kind=POLICY_KINDS[policy.kind], share=share)
+            for policy, share in zip(config.policies, state.shares(now_us).tolist(), strict=True)
+        ],
+    )
+    if config.ramp is not None:
+        status.ramp.share = state.share(now_us)
+        started_us = config.ramp.start_us if config.ramp.start_us is not None else state.started_us
+        if started_us is not None:
+            status.ramp.start_time.CopyFrom(_timestamp(started_us))
+    return status
+
+
+def _arms(arms: Sequence[Arm], exposures: Sequence[int], rewards: Sequence[float]) -> list[pb.ArmStatus]:
+    return [
+        pb.ArmStatus(
+            id=arm.id,
+            state=ARM_STATES[arm.state],
+            weight=arm.weight,
+            exposures=shown,
+            mean_reward=reward / shown if shown else None,
+        )
+        for arm, shown, reward in zip(arms, exposures, rewards, strict=True)
+    ]
+
+
+def _timestamp(time_us: int) -> Timestamp:
+    return Timestamp(seconds=time_us // 1_000_000, nanos=time_us % 1_000_000 * 1000)

@@ -1,0 +1,52 @@
+"""What `banditd serve` was told: one frozen object, made from flags and environment, checked as a whole."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from server import limits
+from server.addresses import Address
+from server.exit_codes import ExitCode, StartError
+from server.tls import TlsFiles
+
+OPERATOR_SOCKET = "operator.sock"
+"""The operator's socket in the data directory, unless --operator-listen says otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that a start depends on. `config` None: the embedded example."""
+
+    config: Path | None
+    data_dir: Path
+    listen: tuple[Address, ...]
+    operator_listen: Address
+    http: Address
+    tls: TlsFiles | None = None
+    key_file: Path | None = None
+    allow_insecure: bool = False
+    drain_timeout_s: float = 10.0
+    message_bytes_max: int = limits.MESSAGE_BYTES_MAX
+    streams_max: int = limits.STREAMS_MAX
+
+    def check(self) -> None:
+        """Refuse what would be served to others in the open. Raises `StartError`."""
+        if self.allow_insecure:
+            return
+        if self.tls is None:
+            for address in self.listen:
+                _must_be_local(address, "give --tls-cert and --tls-key")
+        if self.tls is None or self.tls.client_ca is None:
+            _must_be_local(
+                self.operator_listen,
+                "give --tls-cert, --tls-key and --tls-client-ca, so that not everyone may",
+            )
+        _must_be_local(self.http, "metrics are served without TLS")
+
+
+def _must_be_local(address: Address, remedy: str) -> None:
+    if not address.is_local:
+        raise StartError(
+            ExitCode.USAGE,
+            f"{address} can be reached from other machines: {remedy}; listen on a loopback address, or say "
+            "--allow-insecure if the network around it is trusted",
+        )
