@@ -34,7 +34,7 @@ serve: install ## the sidecar on its embedded example configuration, loopback on
 	$(BIN)/banditd serve
 
 demo: install ## serve, simulate shoppers against it, print what was learned, stop
-	@PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/demo.sh
+	@PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/demo.sh $(ARGS)
 
 test: dev ## every test; ARGS='-k token' for some
 	$(BIN)/python -m pytest $(ARGS)
