@@ -68,7 +68,7 @@ proto: dev ## regenerate server/pb from proto/
 	$(BIN)/python proto/generate.py
 
 pins: dev ## newest versions that fit, with hashes, into constraints*.txt
-	$(PIP_INSTALL) --target $(VENV)/uv uv
+	$(PIP_INSTALL) --upgrade --target $(VENV)/uv uv
 	sh .ci/pins $(VENV)/uv/bin/uv
 
 clean: ## remove what the other targets made, except data/: a server may have learned in it
