@@ -15,11 +15,11 @@ def placement_unknown(name: str) -> BanditError:
     return BanditError(Reason.PLACEMENT_UNKNOWN, message, placement=_quoted(name))
 
 
-def check_size(unit: str, entries: int, placement: str) -> None:
+def check_size(unit_bytes: int, entries: int, placement: str) -> None:
     """Refuse a unit or a context that is too large."""
-    if len(unit) > UNIT_BYTES_MAX:
+    if unit_bytes > UNIT_BYTES_MAX:
         message = (
-            f"unit has {len(unit)} characters, at most {UNIT_BYTES_MAX} are taken; send a hash of it instead"
+            f"unit has {unit_bytes} bytes, at most {UNIT_BYTES_MAX} are taken; send a hash of it instead"
         )
         raise BanditError(Reason.UNIT_TOO_LONG, message, limit=str(UNIT_BYTES_MAX), placement=placement)
     if entries > CONTEXT_ENTRIES_MAX:
@@ -53,8 +53,8 @@ def check_event(placement: PlacementState, event: str, value: float, event_id: s
             f"event '{event}' is repeatable and came without event_id; send one per occurrence (an order id)"
         )
         raise BanditError(Reason.EVENT_ID_REQUIRED, message, placement=name, event=event)
-    if len(event_id) > EVENT_ID_BYTES_MAX:
-        message = f"event_id has {len(event_id)} characters, at most {EVENT_ID_BYTES_MAX} are taken"
+    if len(event_id.encode("utf-8", "surrogatepass")) > EVENT_ID_BYTES_MAX:
+        message = f"event_id has {len(event_id)} characters, at most {EVENT_ID_BYTES_MAX} bytes are taken"
         raise BanditError(Reason.EVENT_ID_TOO_LONG, message, placement=name, event=event)
 
 

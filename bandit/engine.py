@@ -18,7 +18,7 @@ from bandit.counters import Outcome
 from bandit.decision import Decision
 from bandit.errors import BanditError
 from bandit.features import Categories, Numbers
-from bandit.hashing import BUCKETS, SaltedHash, uniform
+from bandit.hashing import BUCKETS, PlacementHash, SaltedHash, uniform
 from bandit.ledger import Ledger
 from bandit.limits import LEDGER_BYTES_MAX
 from bandit.migrate import problems_between
@@ -27,6 +27,7 @@ from bandit.records import Configured, Decided, Exposed, Record, Rewarded, Start
 from bandit.sampler import sample
 from bandit.state import Located, State
 from bandit.strata import OVERFLOW, Stratum
+from bandit.tally import Indices, Values
 from bandit.token import Keys, Sealer
 
 Journal = Callable[[Record], None]
@@ -73,9 +74,9 @@ class Engine:
         self._counter = 0
         self._now_us = now_us
         self._expired_us = now_us
-        self._routing = _Salted(keys.routing_salt, b"")
-        self._bucket = _Salted(keys.bucket_salt, b"")
-        self._draw = _Salted(keys.draw_salt, start_id)
+        self._routing = PlacementHash(keys.routing_salt)
+        self._bucket = PlacementHash(keys.bucket_salt)
+        self._draw = PlacementHash(keys.draw_salt, start_id)
         self._commit(Started(start_id, now_us))
         self._commit(Configured(config, now_us))
 
@@ -96,44 +97,17 @@ class Engine:
         """
         now_us = self._advance(now_us)
         state = self._placement(placement)
-        checks.check_size(unit, len(categories) + len(numbers), placement)
+        unit_bytes = unit.encode("utf-8", "surrogatepass")
+        checks.check_size(len(unit_bytes), len(categories) + len(numbers), placement)
         index, value, unknown = state.encoder.encode(categories, numbers)
         stratum = self._stratum(state, categories, numbers, arms)
-
-        self._counter += 1
-        identity = self._counter.to_bytes(8, "little")
-        key = b"u" + unit.encode("utf-8", "surrogatepass") if unit else b"d" + self._start + identity
-        share = state.share(now_us, in_scope=stratum.in_scope)
-        policy = state.router.policy(self._routing(placement, key), share)
-
-        pmfs = state.pmfs(stratum, index, value, now_us)
-        draw = sample(pmfs[policy], uniform(self._draw(placement, identity)))
-        probabilities = pmfs[:, draw.arm]
-
-        decision = Decision(
-            origin=self._origin,
-            start=self._start,
-            counter=self._counter,
-            schema_id=state.config.schema_id,
-            time_us=now_us,
-            arm=draw.arm,
-            policy=policy,
-            stratum=stratum.index,
-            bucket=self._bucket(placement, key) % BUCKETS,
-            propensity=float(state.router.shares(share) @ probabilities),
-            probabilities=tuple(probabilities.tolist()),
-            index=index,
-            value=value,
-            deferred=defer_exposure or state.config.exposure is ExposureMode.ON_EVENT,
-            recorded=True,
-        )
-        self._commit(Decided(decision, draw.low, draw.high))
-        state.counters.decisions[policy, draw.arm] += 1
+        decided = self._decide(state, stratum, unit_bytes, index, value, defer_exposure, now_us)
+        self._commit(decided)
+        decision = decided.decision
+        state.counters.decisions[decision.policy, decision.arm] += 1
         state.counters.unknown_features += unknown
-        arm = state.config.arms[draw.arm]
-        return Choice(
-            self._sealer.seal(decision), arm.id, state.policies[policy].name, decision.propensity, arm.payload
-        )
+        arm, policy = state.config.arms[decision.arm], state.policies[decision.policy]
+        return Choice(self._sealer.seal(decision), arm.id, policy.name, decision.propensity, arm.payload)
 
     def reward(self, decision_id: str, event: str, value: float, event_id: str, now_us: int) -> Outcome:
         """Count an event of a decision and learn from it, once.
@@ -186,6 +160,46 @@ class Engine:
         if state is None:
             raise checks.placement_unknown(name)
         return state
+
+    def _decide(
+        self,
+        state: PlacementState,
+        stratum: Stratum,
+        unit: bytes,
+        index: Indices,
+        value: Values,
+        defer_exposure: bool,
+        now_us: int,
+    ) -> Decided:
+        """Route, compute every policy's pmf, draw from that of the routed one."""
+        name = state.config.name
+        self._counter += 1
+        identity = self._counter.to_bytes(8, "little")
+        key = b"u" + unit if unit else b"d" + self._start + identity
+        share = state.share(now_us, in_scope=stratum.in_scope)
+        policy = state.router.policy(self._routing(name, key), share)
+
+        pmfs = state.pmfs(stratum, index, value, now_us)
+        draw = sample(pmfs[policy], uniform(self._draw(name, identity)))
+        probabilities = pmfs[:, draw.arm]
+        decision = Decision(
+            origin=self._origin,
+            start=self._start,
+            counter=self._counter,
+            schema_id=state.config.schema_id,
+            time_us=now_us,
+            arm=draw.arm,
+            policy=policy,
+            stratum=stratum.index,
+            bucket=self._bucket(name, key) % BUCKETS,
+            propensity=float(state.router.shares(share) @ probabilities),
+            probabilities=tuple(probabilities.tolist()),
+            index=index,
+            value=value,
+            deferred=defer_exposure or state.config.exposure is ExposureMode.ON_EVENT,
+            recorded=True,
+        )
+        return Decided(decision, draw.low, draw.high)
 
     def _stratum(
         self, state: PlacementState, categories: Categories, numbers: Numbers, arms: Sequence[str]
@@ -249,23 +263,6 @@ class Engine:
         if not decision.recorded or decision.start not in self.state.starts:
             return Outcome.UNRECORDED
         return Outcome.LATE if ledger.late(decision.time_us, now_us) else None
-
-
-class _Salted:
-    """A salted hash within each placement; the placement's prefix is absorbed once."""
-
-    __slots__ = ("_hashes", "_prefix", "_salt")
-
-    def __init__(self, salt: bytes, prefix: bytes) -> None:
-        self._salt = salt
-        self._prefix = prefix
-        self._hashes: dict[str, SaltedHash] = {}
-
-    def __call__(self, placement: str, data: bytes) -> int:
-        hashed = self._hashes.get(placement)
-        if hashed is None:
-            hashed = self._hashes[placement] = SaltedHash(self._salt, placement, self._prefix)
-        return hashed(data)
 
 
 def _id_key(key: int, event_id: str) -> int:

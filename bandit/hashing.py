@@ -32,6 +32,24 @@ class SaltedHash:
         return int.from_bytes(state.digest(), "little")
 
 
+class PlacementHash:
+    """A salted hash within each placement, so that placements are independent of each other."""
+
+    __slots__ = ("_hashes", "_prefix", "_salt")
+
+    def __init__(self, salt: bytes, prefix: bytes = b"") -> None:
+        self._salt = salt
+        self._prefix = prefix
+        self._hashes: dict[str, SaltedHash] = {}
+
+    def __call__(self, placement: str, data: bytes) -> int:
+        """Return the hash of `data` within a placement, in [0, 2⁶⁴)."""
+        hashed = self._hashes.get(placement)
+        if hashed is None:
+            hashed = self._hashes[placement] = SaltedHash(self._salt, placement, self._prefix)
+        return hashed(data)
+
+
 def uniform(hashed: int) -> float:
     """Return the number in [0, 1) made of a hash's upper 53 bits: every float64 of that spacing."""
     return (hashed >> (64 - _UNIFORM_BITS)) * 2.0**-_UNIFORM_BITS

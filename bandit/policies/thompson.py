@@ -8,7 +8,7 @@ import numpy as np
 
 from bandit.kernels import beta, gaussian
 from bandit.policies.base import mix_explore
-from bandit.strata import Stratum
+from bandit.strata import OVERFLOW, Stratum
 from bandit.tally import Floats, Forgetting
 
 
@@ -24,14 +24,17 @@ class Thompson:
         self._forgetting = forgetting
 
     def pmf(self, stratum: Stratum, now_us: int, out: Floats) -> bool:
-        """See `Policy.pmf`. What is cached in the stratum is before `explore`."""
+        """See `Policy.pmf`. A stratum beyond the limit has learned nothing: it is served as static."""
+        if stratum.index == OVERFLOW:
+            out[:] = stratum.static
+            return True
         if stratum.due(now_us):
             scale = self._forgetting.scale(now_us)
             if np.isfinite(self._maximum):
                 _beta_best(stratum, self._maximum, scale)
             else:
                 _normal_best(stratum, scale)
-        out[:] = stratum.thompson
+        out[:] = stratum.thompson  # as cached, before `explore`
         mix_explore(out, stratum.eligible, self._explore)
         return bool(np.isfinite(out).all())
 
