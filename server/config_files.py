@@ -41,9 +41,7 @@ def load_text(text: bytes, source: str) -> Config:
     try:
         return parse(document.value)
     except ConfigError as error:
-        raise ConfigError(
-            Problem(problem.path, problem.message, document.place(problem.path)) for problem in error.problems
-        ) from None
+        raise ConfigError(document.placed(error.problems)) from None
 
 
 def _files(path: Path) -> list[Path]:

@@ -5,7 +5,7 @@ Only what JSON can say is read: text, numbers, true, false, nothing, lists, mapp
 document to judge. The C loader does the parsing; nothing of it is ever constructed by a tag's name.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import yaml
@@ -35,9 +35,13 @@ class Document:
         self._root = _compose(text, source)
         self.value = _Builder(source).build(self._root)
 
-    def place(self, path: str) -> str:
-        """Return file:line:column of what stands at a path, or of the nearest around it."""
-        return _place(self._source, _node_at(self._root, path).mark)
+    def placed(self, problems: Iterable[Problem]) -> list[Problem]:
+        """Return problems with file:line:column of what is at their paths, or nearest around, in that order."""
+        marked = [(_node_at(self._root, problem.path).mark, problem) for problem in problems]
+        marked.sort(key=lambda pair: (pair[0].line, pair[0].column))
+        return [
+            Problem(problem.path, problem.message, _place(self._source, mark)) for mark, problem in marked
+        ]
 
 
 class _Loader(yaml.CSafeLoader):

@@ -92,7 +92,8 @@ class Reader:
         for key, value in mapping.items():
             child = self._child(key, value)
             if not isinstance(key, str):
-                child.refuse(f"got {show(key)} as the name of the {what}, expected text{remedy(key, str)}")
+                mend = remedy(key, str) if key is not None else "; quote what you wrote"
+                child.refuse(f"got {show(key)} as the name of the {what}, expected text{mend}")
             elif not is_name(key):
                 child.refuse(f"got {show(key)} as the name of the {what}, expected {NAME_FORM}; rename it")
             else:

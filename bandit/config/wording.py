@@ -55,7 +55,9 @@ def remedy(value: object, wanted: type) -> str:
 
 
 def bounds(at_least: float, above: float, at_most: float, below: float) -> str:
-    """Return " of at least 0 and below 1": the bounds that are finite."""
+    """Return " from 0 to 1", " of at least 0 and below 1": the bounds that are finite."""
+    if math.isfinite(at_least) and math.isfinite(at_most):
+        return f" from {at_least:g} to {at_most:g}"
     words = (("of at least", at_least), ("above", above), ("at most", at_most), ("below", below))
     parts = [f"{word} {bound:g}" for word, bound in words if math.isfinite(bound)]
     return f" {' and '.join(parts)}" if parts else ""
