@@ -5,7 +5,7 @@
 #
 # It listens on its own loopback, as a sidecar should: containers of one pod share that. To be reached from
 # elsewhere set BANDITD_LISTEN=0.0.0.0:50051 with BANDITD_TLS_CERT and BANDITD_TLS_KEY, or, on a network
-# that is yours alone, with BANDITD_ALLOW_INSECURE=1.
+# that is yours alone, with BANDITD_ALLOW_INSECURE=1; the same for metrics, BANDITD_HTTP=0.0.0.0:9100.
 #
 # tests/dockerfile_steps.py runs these steps without Docker.
 
@@ -26,7 +26,7 @@ RUN install --directory --owner=banditd --group=banditd --mode=700 /var/lib/band
 COPY --from=build /opt/banditd /opt/banditd
 # Kernels are compiled here, not at the first start. numba keys its cache by the processor's name and
 # features: pinned, so that what is built on one machine is found on another. `generic` runs on every one of
-# the architecture; for newer processors build with --build-arg NUMBA_CPU_NAME=x86-64-v3.
+# the architecture, a tenth slower at most; for newer ones build with --build-arg NUMBA_CPU_NAME=x86-64-v3.
 ARG NUMBA_CPU_NAME=generic
 ENV NUMBA_CPU_NAME=$NUMBA_CPU_NAME NUMBA_CPU_FEATURES="" NUMBA_CACHE_DIR=/var/cache/banditd
 ENV PATH=/opt/banditd/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1

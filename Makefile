@@ -59,6 +59,7 @@ data/.obd: | $(VENV)/bin/python
 	$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --dest data obp==0.4.1
 	cd data && ../$(BIN)/python -m zipfile -e obp-0.4.1-*.whl wheel
 	rm -rf data/obd && mv data/wheel/obp/dataset/obd data/obd && rm -rf data/wheel data/obp-0.4.1-*.whl
+	find data/obd -name .DS_Store -delete
 	@touch $@
 
 bench: dev ## the core against its peers, in one run
