@@ -44,8 +44,8 @@ class LinearModel:
         self._scale = np.full(arms, scale)
         self._updates = np.zeros(arms, np.int64)
         self._cursor = 0
-        for arm in range(arms):
-            self._refactor(tally, arm, scale)
+        for arm in np.flatnonzero(tally.n):  # an arm never shown is at its prior already
+            self._refactor(tally, int(arm), scale)
         self.drift = 0.0  # the first factorisation replaces the prior: that difference is not drift
 
     @property
