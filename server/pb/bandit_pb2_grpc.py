@@ -93,8 +93,8 @@ class BanditServiceServicer:
     def Reward(self, request, context):
         """Reports an event that followed a decision, and learns from it.
 
-        Idempotent: the same decision, event, event_id and value again is DUPLICATE and changes nothing, so
-        a caller may retry until it has an answer.
+        Idempotent: the same decision, event, event_id and value again is DUPLICATE and changes nothing, so a
+        caller may retry until it has an answer.
 
         INVALID_ARGUMENT     TOKEN_INVALID: the decision_id is forged, cut, altered or of an unknown key.
         EVENT_UNKNOWN: the decision's placement has no reward for this event.
