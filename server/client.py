@@ -11,12 +11,17 @@ from typing import Protocol, Self, TypeVar, cast
 
 import grpc
 from google.rpc import error_details_pb2, status_pb2
+from grpc_health.v1 import health_pb2
 
 from server.pb import bandit_pb2 as pb
 from server.pb import bandit_pb2_grpc as pb_grpc
 
 Q = TypeVar("Q")
 A = TypeVar("A")
+
+SERVICE = pb.DESCRIPTOR.services_by_name["BanditService"].full_name
+HEALTH_WATCH = "/grpc.health.v1.Health/Watch"
+_SERVING = health_pb2.HealthCheckResponse.SERVING
 
 BATCH_BYTES_MAX = 64 * 2**20
 """Bytes of a reply that are accepted: 256 replies, each with a payload and a token, are below 6 MB."""
@@ -62,17 +67,24 @@ class Security:
 class Client:
     """Calls one sidecar at `target`, `host:port` or `unix:PATH`. Use it as a context manager.
 
-    `deadline_s` bounds every call. `security` None means plain text.
+    `deadline_s` bounds every call. `security` None means plain text. `server_name`: what the sidecar's
+    certificate is for, where that is not the target's host.
     """
 
     target: str
     deadline_s: float = 10.0
     security: Security | None = None
+    server_name: str = ""
     _channel: grpc.Channel = field(init=False, repr=False)
     _stub: pb_grpc.BanditServiceStub = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        options = [("grpc.max_receive_message_length", BATCH_BYTES_MAX), ("grpc.enable_http_proxy", 0)]
+        options: list[tuple[str, str | int]] = [
+            ("grpc.max_receive_message_length", BATCH_BYTES_MAX),
+            ("grpc.enable_http_proxy", 0),
+        ]
+        if self.server_name:
+            options.append(("grpc.ssl_target_name_override", self.server_name))
         if self.security is None:
             self._channel = grpc.insecure_channel(self.target, options)
         else:
@@ -93,11 +105,17 @@ class Client:
         self._channel.close()
 
     def wait_ready(self, timeout_s: float) -> None:
-        """Return once a connection stands. Raises CallError (UNAVAILABLE) after `timeout_s` seconds."""
+        """Return once the sidecar serves: it may still be starting. Raises CallError after `timeout_s`."""
+        watch: grpc.UnaryStreamMultiCallable[bytes, bytes] = self._channel.unary_stream(HEALTH_WATCH)
+        request = health_pb2.HealthCheckRequest(service=SERVICE).SerializeToString()
         try:
-            grpc.channel_ready_future(self._channel).result(timeout=timeout_s)
-        except grpc.FutureTimeoutError:
-            raise CallError("UNAVAILABLE", nobody_there(self.target)) from None
+            for answer in watch(request, timeout=timeout_s, wait_for_ready=True):
+                if health_pb2.HealthCheckResponse.FromString(answer).status == _SERVING:
+                    return
+        except grpc.RpcError as error:
+            if error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
+                raise call_error(error, self.target) from None
+        raise CallError("UNAVAILABLE", nobody_there(self.target))
 
     def choose(self, request: pb.ChooseRequest) -> pb.ChooseResponse:
         """One decision. Raises CallError."""

@@ -20,9 +20,7 @@ def read_document(path: Path, build: Callable[[Reader], T]) -> T:
     reader = Reader(document.value)
     built = build(reader)
     if reader.noted:
-        raise ConfigError(
-            Problem(problem.path, problem.message, document.place(problem.path)) for problem in reader.noted
-        )
+        raise ConfigError(document.placed(reader.noted))
     return built
 
 

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import TypeVar
 
 import click
 from rich.console import Console
@@ -12,25 +11,51 @@ from rich.console import Console
 from bandit.limits import BATCH_MAX
 from server.addresses import parse_address
 from server.client import CallError, Client, Security
+from server.commands.probe import default_target
+from server.exit_codes import ExitCode
 
-F = TypeVar("F", bound=Callable[..., object])
-
-WAIT_S = 10.0
-"""Seconds a tool waits for the sidecar to listen: one that loads its kernels needs about two."""
+WAIT_S = 60.0
+"""Seconds a tool waits for the sidecar to serve: the first start compiles kernels for up to a minute."""
 
 
 class DriveError(click.ClickException):
-    """Ends a command with one message for a person and exit code 1."""
+    """Ends a command with one message for a person."""
+
+    def __init__(self, message: str, code: ExitCode = ExitCode.FAILURE) -> None:
+        super().__init__(message)
+        self.code = code
+
+    @property
+    def exit_code(self) -> int:  # type: ignore[override]
+        """The process's exit code."""
+        return int(self.code)
 
 
 batch_option = click.option(
     "--batch", type=click.IntRange(1, BATCH_MAX), default=64, show_default=True, help="Choices a call."
 )
+_FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 
 
-def connection_options(command: F) -> F:
-    """Add --target, --allow-remote and the TLS files; the command gets an open-able `client`."""
+def connection_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add --target, --allow-remote and the TLS files to a command, which gets a `client` for them."""
 
+    @click.option(
+        "--target",
+        default=default_target,
+        help="The sidecar: HOST:PORT or unix:PATH.  "
+        "[default: the first of BANDITD_LISTEN, else 127.0.0.1:50051]",
+    )
+    @click.option("--allow-remote", is_flag=True, help="Drive a sidecar that is not on this machine.")
+    @click.option("--tls-ca", type=_FILE, help="CA of the sidecar's certificate (PEM): use TLS.")
+    @click.option(
+        "--tls-cert",
+        envvar="BANDITD_CLIENT_TLS_CERT",
+        type=_FILE,
+        help="Own certificate (PEM), where the sidecar asks for one.",
+    )
+    @click.option("--tls-key", envvar="BANDITD_CLIENT_TLS_KEY", type=_FILE, help="Key of --tls-cert (PEM).")
+    @click.option("--tls-server-name", default="", help="Name in the sidecar's certificate, if not the host.")
     @wraps(command)
     def with_client(
         *,
@@ -39,33 +64,14 @@ def connection_options(command: F) -> F:
         tls_ca: Path | None,
         tls_cert: Path | None,
         tls_key: Path | None,
+        tls_server_name: str,
         **rest: object,
-    ) -> object:
-        return command(
-            client=_client(target, _security(tls_ca, tls_cert, tls_key), allow_remote=allow_remote), **rest
-        )
+    ) -> None:
+        security = _security(tls_ca, tls_cert, tls_key)
+        address = _address(target, allow_remote=allow_remote)
+        command(client=Client(address, security=security, server_name=tls_server_name), **rest)
 
-    options = (
-        click.option(
-            "--target",
-            default="127.0.0.1:50051",
-            show_default=True,
-            help="The sidecar: HOST:PORT or unix:PATH.",
-        ),
-        click.option("--allow-remote", is_flag=True, help="Drive a sidecar that is not on this machine."),
-        click.option("--tls-ca", type=_file(), help="CA of the sidecar's certificate (PEM): use TLS."),
-        click.option(
-            "--tls-cert", type=_file(), help="Own certificate (PEM), where the sidecar asks for one."
-        ),
-        click.option("--tls-key", type=_file(), help="Key of --tls-cert (PEM)."),
-    )
-    for option in reversed(options):
-        with_client = option(with_client)
-    return with_client  # type: ignore[return-value]  # click keeps the signature, but does not say so
-
-
-def _file() -> click.Path:
-    return click.Path(path_type=Path, dir_okay=False, exists=True, readable=True)
+    return with_client
 
 
 def _security(ca: Path | None, cert: Path | None, key: Path | None) -> Security | None:
@@ -76,18 +82,18 @@ def _security(ca: Path | None, cert: Path | None, key: Path | None) -> Security 
     return Security(ca.read_bytes(), *(file.read_bytes() if file else None for file in (cert, key)))
 
 
-def _client(target: str, security: Security | None, *, allow_remote: bool) -> Client:
+def _address(target: str, *, allow_remote: bool) -> str:
     try:
         address = parse_address(target)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--target") from None
     if not address.is_local and not allow_remote:
         raise click.BadParameter(
-            f"{target} is not on this machine, and what is sent there is learned: use a sidecar of your own, "
-            "or add --allow-remote",
+            f"{target} is not on this machine, and it learns what is sent: use a sidecar of your own, or add "
+            "--allow-remote",
             param_hint="--target",
         )
-    return Client(str(address), security=security)
+    return str(address)
 
 
 @contextmanager

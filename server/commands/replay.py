@@ -10,9 +10,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from bandit.config import ConfigError
 from server.client import Client
 from server.commands.driving import DriveError, batch_option, connection_options, driving, output_console
+from server.exit_codes import ExitCode
 from server.replays.drive import Replay
 from server.replays.mapping import read_mapping
-from server.replays.rows import LogError, Row, read_rows
+from server.replays.rows import LogError, Row, read_rows, shuffled
 from server.replays.statistics import Sums
 from server.replays.view import show_report
 
@@ -64,8 +65,10 @@ def replay(
 
 def _load(log: Path, mapping_path: Path, seed: int, limit: int | None) -> list[Row]:
     try:
-        return read_rows(log, read_mapping(mapping_path), seed, limit)
-    except (ConfigError, LogError) as error:
+        return shuffled(read_rows(log, read_mapping(mapping_path)), seed, limit)
+    except ConfigError as error:
+        raise DriveError(str(error), ExitCode.CONFIG) from None
+    except LogError as error:
         raise DriveError(str(error)) from None
 
 

@@ -8,6 +8,7 @@ import click
 from bandit.config import ConfigError
 from server.client import Client
 from server.commands.driving import DriveError, batch_option, connection_options, driving, output_console
+from server.exit_codes import ExitCode
 from server.simulation.drive import SHOPPERS_MAX, Simulation, SimulationError
 from server.simulation.scenario_file import demo_path, read_scenario
 from server.simulation.view import LiveView, show_report
@@ -48,7 +49,7 @@ def simulate(
     try:
         scenario = read_scenario(scenario_path or demo_path())
     except ConfigError as error:
-        raise DriveError(str(error)) from None
+        raise DriveError(str(error), ExitCode.CONFIG) from None
     console = output_console(as_json=as_json)
     run = Simulation(scenario, client, shoppers, batch, seed, shuffle_contexts)
     with driving(client), LiveView(console, shoppers) as view:

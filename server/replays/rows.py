@@ -50,8 +50,8 @@ class Row:
     propensity: float | None
 
 
-def read_rows(path: Path, mapping: Mapping, seed: int, limit: int | None) -> list[Row]:
-    """The rows that pass `where`, shuffled by `seed`, then the first `limit`. Raises LogError."""
+def read_rows(path: Path, mapping: Mapping) -> list[Row]:
+    """The rows that pass `where`, in the file's order. Raises LogError."""
     try:
         with _open(path) as file:
             rows = list(_rows(path, file, mapping))
@@ -61,8 +61,14 @@ def read_rows(path: Path, mapping: Mapping, seed: int, limit: int | None) -> lis
         ) from error
     if not rows:
         raise LogError(f"{path}: has no row to replay; check the file and the mapping's where")
-    Random(seed).shuffle(rows)  # noqa: S311 - an order that can be repeated, not a secret
-    return rows if limit is None else rows[:limit]
+    return rows
+
+
+def shuffled(rows: Sequence[Row], seed: int, limit: int | None = None) -> list[Row]:
+    """The rows in an order of their own for each seed; the first `limit` of them."""
+    order = list(rows)
+    Random(seed).shuffle(order)  # noqa: S311 - an order that can be repeated, not a secret
+    return order[:limit]
 
 
 @contextmanager

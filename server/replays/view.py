@@ -25,7 +25,7 @@ def _table(title: str, *headings: str) -> Table:
     table = Table(title=title, title_justify="left")
     table.add_column("")
     for heading in headings:
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     return table
 
 
@@ -35,12 +35,12 @@ def _summary(report: Report) -> Table:
     table.add_row("matched", str(report.rows), *_cells(report.matched))
     table.add_row("  second half", str(report.rows - report.rows // 2), *_cells(report.second_half))
     for name, policy in report.policies.items():
-        table.add_row(f"  by {name}", str(policy.rows), *_cells(policy.matched))
+        table.add_row(f"  {name}", str(policy.rows), *_cells(policy.matched))
     return table
 
 
 def _arms(report: Report) -> Table:
-    table = _table("by arm", "logged", "logged mean", "chosen", "matched", "matched mean", "95 % interval")
+    table = _table("by arm", "logged", "mean", "chosen", "matched", "mean", "95 % interval")
     for name, arm in report.arms.items():
         matched = _cells(arm.matched)
         logged = (str(arm.logged.rows), number(arm.logged.mean))
@@ -49,7 +49,7 @@ def _arms(report: Report) -> Table:
 
 
 def _cells(estimate: Estimate) -> tuple[str, str, str, str]:
-    interval = "–" if estimate.low is None else f"{number(estimate.low)} to {number(estimate.high)}"
+    interval = "–" if estimate.low is None else f"{number(estimate.low)}–{number(estimate.high)}"
     return str(estimate.rows), number(estimate.mean), interval, estimate.interval
 
 

@@ -81,8 +81,8 @@ def _tables(scores: Scores) -> list[RenderableType]:
 def earnings_table() -> Table:
     """An empty table for `add_earnings`."""
     table = Table(title="expected reward a visit, by the true rates", title_justify="left")
-    table.add_column("visits")
-    for heading in ("number", "static", "served", "best arm", "oracle", "gain", "gain of best arm"):
+    table.add_column("visits", no_wrap=True)
+    for heading in ("number", "static", "served", "best arm", "oracle", "gain"):
         table.add_column(heading, justify="right")
     return table
 
@@ -90,8 +90,7 @@ def earnings_table() -> Table:
 def add_earnings(table: Table, name: str, earned: Earnings) -> None:
     """One window or policy as a row."""
     values = (earned.static, earned.served, earned.best_arm, earned.oracle)
-    gains = (percent(earned.gain), percent(earned.gain_best_arm))
-    table.add_row(name, str(earned.visits), *(f"{value:.4f}" for value in values), *gains)
+    table.add_row(name, str(earned.visits), *(f"{value:.4f}" for value in values), percent(earned.gain))
 
 
 def percent(fraction: float | None) -> str:
@@ -105,7 +104,7 @@ def show_report(console: Console, report: Report) -> None:
     add_earnings(table, "all", report.whole)
     add_earnings(table, "last half", report.last_half)
     for policy, earned in report.policies.items():
-        add_earnings(table, f"  by {policy}", earned)
+        add_earnings(table, f"  {policy}", earned)
     console.print(table)
     console.print(_segments_table(report))
     console.print(_legend(report), highlight=False)
@@ -128,8 +127,10 @@ def _segments_table(report: Report) -> Table:
 
 def _legend(report: Report) -> str:
     events = ", ".join(f"{count} {outcome}" for outcome, count in report.outcomes.items()) or "none"
+    gain_best_arm = percent(report.last_half.gain_best_arm)
     lines = [
-        "gain: how much of what the oracle (the best arm of each context) earns over static was earned.",
+        "best arm: the best single arm for all. oracle: the best arm of each context.",
+        f"gain: served over static, as a part of the oracle's; of the best arm, {gain_best_arm}.",
         f"events sent: {events}.",
     ]
     if report.shuffled:

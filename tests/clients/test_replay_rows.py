@@ -8,7 +8,7 @@ import pytest
 
 from bandit.config import ConfigError
 from server.replays.mapping import LoggedEvent, Mapping, read_mapping
-from server.replays.rows import LogError, Row, read_rows, uniformity
+from server.replays.rows import LogError, Row, read_rows, shuffled, uniformity
 
 CSV = """segment,zip,age,visit,spend,p
 Mens,Urban,30,1,12.5,0.5
@@ -39,7 +39,7 @@ def rows_of(tmp_path: Path, text: str = CSV, mapping: str = MAPPING) -> list[Row
     """The rows of a CSV text, in the file's order."""
     path = tmp_path / "log.csv"
     path.write_text(text)
-    return sorted(read_rows(path, mapping_of(tmp_path, mapping), 1, None), key=lambda row: row.line)
+    return read_rows(path, mapping_of(tmp_path, mapping))
 
 
 def test_a_row_becomes_a_request_and_events(tmp_path: Path) -> None:
@@ -70,10 +70,11 @@ def test_the_order_is_the_seed_s_and_gzip_is_read(tmp_path: Path) -> None:
     plain.write_text(text)
     packed.write_bytes(gzip.compress(text.encode()))
     mapping = Mapping("segment", {"visit": LoggedEvent("visit")})
-    first = read_rows(plain, mapping, 1, None)
-    assert first == read_rows(packed, mapping, 1, None)
-    assert first != read_rows(plain, mapping, 2, None)
-    assert read_rows(plain, mapping, 1, 10) == first[:10]
+    rows = read_rows(plain, mapping)
+    assert rows == read_rows(packed, mapping)
+    assert shuffled(rows, 1) == shuffled(rows, 1) != shuffled(rows, 2)
+    assert shuffled(rows, 1, 10) == shuffled(rows, 1)[:10]
+    assert sorted(row.line for row in shuffled(rows, 1)) == list(range(2, 52))
 
 
 @pytest.mark.parametrize(
@@ -111,7 +112,7 @@ def test_refuses_bytes_that_are_no_log(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "log.csv.gz"
     path.write_bytes(content)
     with pytest.raises(LogError, match="cannot be read as CSV"):
-        read_rows(path, Mapping("a", {"b": LoggedEvent("c")}), 1, None)
+        read_rows(path, Mapping("a", {"b": LoggedEvent("c")}))
 
 
 @pytest.mark.parametrize(
@@ -121,10 +122,10 @@ def test_refuses_bytes_that_are_no_log(tmp_path: Path, content: bytes) -> None:
         ("column: segment, ", "", ":3:6: $.arm.column: missing"),
         ("womens: Womens", "womens: Mens", ":3:45: $.arm.values.womens: 'Mens' already means the arm 'mens'"),
         ("numbers: {age: age}", "numbers: {age: [age]}", "$.numbers.age: got a list, expected text"),
-        ("worth: 0.02", "worth: much", "$.events.purchase.worth: got 'much', expected a finite number"),
+        ("worth: 0.02", "worth: much", "$.events.purchase.worth: got 'much'"),
         ("propensity: p", "propensty: p", "$.propensty: unknown key 'propensty', did you mean 'propensity'?"),
         ("propensity: p", "where: [{column: zip, is: []}]", "$.where[0].is: got a list of 0"),
-        ("propensity: p", "max: -1", "$.max: got -1, expected a finite number above 0"),
+        ("propensity: p", "max: -1", "$.max: got -1"),
     ],
 )
 def test_refuses_a_wrong_mapping(tmp_path: Path, old: str, new: str, problem: str) -> None:
