@@ -44,8 +44,8 @@ COUNT_MAX = 1e9
 NEWTON_STEPS_MAX = 40
 """Towards the end of an arm's range, from outside: each step is safe, so stopping early only costs time."""
 
-A, B, WIDTH, RIGHT, TOP, CDF = range(6)
-"""Columns of a contender's row: its shape, width s, upper end, ln of the density's constant, F so far."""
+A, B, CURVATURE, RIGHT, TOP, CDF = range(6)
+"""Columns of a contender's row: its shape, 1 / s², upper end, ln of the density's constant, F so far."""
 
 _NODE, _WEIGHT = leggauss(NODES)
 _LAGRANGE = [Legendre.fit(_NODE, unit, NODES - 1, domain=[-1, 1]).integ(lbnd=-1) for unit in np.eye(NODES)]
@@ -150,7 +150,7 @@ def _contenders(a: Floats, b: Floats, eligible: Indices, index: Indices, arms: F
             inside = _mass(a_j, b_j, top, _end(a_j, b_j, -1.0), floor)
             total = inside + _mass(a_j, b_j, top, floor, right)
             index[count] = eligible[j]
-            arms[count] = (a_j, b_j, math.sqrt(1.0 / a_j + 1.0 / b_j), right, top + math.log(total), inside / total)
+            arms[count] = (a_j, b_j, a_j / (a_j + b_j) * b_j, right, top + math.log(total), inside / total)
             count += 1
     return count, floor
 
@@ -162,8 +162,13 @@ def _march(left: float, index: Indices, arms: Floats, count: int, out: Floats) -
     for _ in range(PANELS_MAX):
         if count == 0:
             return
-        narrowest = arms[:count, WIDTH].min()
-        right = min(left + PANEL * narrowest, arms[:count, RIGHT].max())
+        log_a, log_b = _log_sigmoids(left)
+        spread = math.exp(log_a + log_b)
+        curvature, right = 0.0, -math.inf
+        for j in range(count):
+            curvature = max(curvature, arms[j, CURVATURE], (arms[j, A] + arms[j, B]) * spread)
+            right = max(right, arms[j, RIGHT])
+        right = min(right, left + PANEL / math.sqrt(curvature))
         _add_panel(left, right - left, arms, count, below, hazard, mass)
         left = right
         j = 0
