@@ -156,19 +156,31 @@ def _contenders(a: Floats, b: Floats, eligible: Indices, index: Indices, arms: F
 
 
 @kernel()
+def _panel_end(left: float, arms: Floats, count: int) -> float:
+    """How far a panel from `left` may reach: no further than the sharpest arm on it, or the last arm, allows.
+
+    Far above the mode of a skewed arm, where many such arms have their maximum, ln f bends more than at it.
+    """
+    length = math.inf
+    for _ in range(2):  # by the curvature at the left end, then by that at the right end this gives
+        log_a, log_b = _log_sigmoids(left if length == math.inf else left + length)
+        spread = math.exp(log_a + log_b)
+        curvature, last = 0.0, -math.inf
+        for j in range(count):
+            curvature = max(curvature, arms[j, CURVATURE], (arms[j, A] + arms[j, B]) * spread)
+            last = max(last, arms[j, RIGHT])
+        length = min(length, PANEL / math.sqrt(curvature), last - left)
+    return left + length
+
+
+@kernel()
 def _march(left: float, index: Indices, arms: Floats, count: int, out: Floats) -> None:
     """Set out[index] to each contender's integral from `left` on. Overwrites index and arms."""
     mass, below, hazard = np.zeros(count), np.empty(NODES), np.empty((count, NODES))
     for _ in range(PANELS_MAX):
         if count == 0:
             return
-        log_a, log_b = _log_sigmoids(left)
-        spread = math.exp(log_a + log_b)
-        curvature, right = 0.0, -math.inf
-        for j in range(count):
-            curvature = max(curvature, arms[j, CURVATURE], (arms[j, A] + arms[j, B]) * spread)
-            right = max(right, arms[j, RIGHT])
-        right = min(right, left + PANEL / math.sqrt(curvature))
+        right = _panel_end(left, arms, count)
         _add_panel(left, right - left, arms, count, below, hazard, mass)
         left = right
         j = 0
