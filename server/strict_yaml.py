@@ -36,7 +36,7 @@ class Document:
         self.value = _Builder(source).build(self._root)
 
     def placed(self, problems: Iterable[Problem]) -> list[Problem]:
-        """Return problems with file:line:column of what is at their paths, or nearest around, in that order."""
+        """Return problems, in the file's order, with file:line:column of what is at or around their paths."""
         marked = [(_node_at(self._root, problem.path).mark, problem) for problem in problems]
         marked.sort(key=lambda pair: (pair[0].line, pair[0].column))
         return [

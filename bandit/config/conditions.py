@@ -19,7 +19,7 @@ _BOOLEAN = {"0": "0", "1": "1", "false": "0", "true": "1"}
 
 def parse_condition(reader: Reader, features: Declared) -> Condition:
     """Return feature → accepted values. Only category, hashed and boolean features can be named."""
-    if not reader.present:
+    if not reader.filled:
         return ALWAYS
     condition: dict[str, frozenset[str]] = {}
     for name, entry in reader.entries("feature", FEATURES_MAX):

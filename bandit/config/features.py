@@ -12,7 +12,7 @@ from bandit.limits import CATEGORY_BYTES_MAX, COLUMNS_MAX, FEATURES_MAX, NUMBER_
 
 def parse_features(reader: Reader) -> Declared:
     """Return the features by name, sorted; None for one that could not be read."""
-    if not reader.present or reader.value == {}:
+    if not reader.filled:
         return {}
     features = {name: _feature(name, entry) for name, entry in reader.entries("feature", FEATURES_MAX)}
     columns = 1 + sum(columns_of(feature) for feature in features.values() if feature)

@@ -16,7 +16,7 @@ def parse_policies(reader: Reader) -> tuple[tuple[Policy, ...], frozenset[str]]:
     for it a second time.
     """
     static = Policy(STATIC, PolicyKind.STATIC)
-    if not reader.present or reader.value == {}:
+    if not reader.filled:
         return (static,), frozenset()
     entries = dict(reader.entries("policy", POLICIES_MAX - 1))
     policies = [_policy(name, entry) for name, entry in entries.items()]

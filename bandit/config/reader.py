@@ -48,6 +48,11 @@ class Reader:
         """Whether the key is in the document."""
         return self.value is not _ABSENT and self.value is not _UNREADABLE
 
+    @property
+    def filled(self) -> bool:
+        """Whether the key is in the document, and not as the empty mapping or list that it defaults to."""
+        return self.present and self.value not in ({}, [])
+
     def refuse(self, message: str) -> None:
         """Note a problem here. Raises ConfigError once there are more than anybody reads."""
         self.noted.append(Problem(self.path, message))

@@ -35,7 +35,7 @@ def _values(reader: Reader) -> dict[str, float]:
 
 
 def _repeatable(reader: Reader, values: dict[str, float]) -> frozenset[str]:
-    if not reader.present or reader.value == []:
+    if not reader.filled:
         return frozenset()
     events: set[str] = set()
     for item in reader.items("events", EVENTS_MAX):

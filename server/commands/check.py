@@ -116,9 +116,9 @@ def _policy(policy: Policy) -> str:
 def _ramp(ramp: Ramp) -> str:
     split = ", ".join(f"{fraction:.3g} {name}" for name, fraction in ramp.policies)
     start = format_time(ramp.start_us) if ramp.start_us is not None else "the first exposure"
-    calendar = (
-        f"{ramp.share_from:.1%} to {ramp.share_to:.1%} over {format_duration(ramp.over_us)} from {start}"
-    )
+    calendar = f"{ramp.share_from:.1%} from {start}"
+    if ramp.share_to > ramp.share_from:
+        calendar += f", {ramp.share_to:.1%} after {format_duration(ramp.over_us)}"
     gate = ramp.gate
     gated = f", gate at {gate.min_exposures} exposures, loss {gate.max_loss:.1%}" if gate else ""
     return f"{calendar}, split {split}{_when(ramp.only_when)}{gated}"
