@@ -15,7 +15,7 @@ def apply(state: State, record: Record) -> None:
         case Rewarded():
             _reward(state, record)
         case Exposed(decision):
-            _confirm(state, decision)
+            _confirm(state, _located(state, decision), decision)
         case StratumOpened(name, mask, in_scope):
             placement = state.placements[name]
             placement.strata.open(
@@ -39,25 +39,21 @@ def _expose(at: Located, decision: Decision) -> None:
     at.placement.expose(at.arm, at.stratum, at.index, at.value, decision.time_us)
 
 
-def _confirm(state: State, decision: Decision) -> None:
-    at = _located(state, decision)
-    expiry_us = decision.time_us + at.placement.ledger.window_us
-    state.exposures.confirm(state.starts[decision.start], decision.counter, expiry_us)
+def _confirm(state: State, at: Located, decision: Decision) -> None:
+    state.ledger.show(at.window_us, decision.time_us, at.key)
     _expose(at, decision)
 
 
 def _reward(state: State, record: Rewarded) -> None:
     """Count the event and credit the change of R. A reward implies its exposure."""
-    decision = record.decision
-    if decision.deferred and not state.exposures.seen(state.starts[decision.start], decision.counter):
-        _confirm(state, decision)
+    decision, ledger = record.decision, state.ledger
     at = _located(state, decision)
-    placement, key = at.placement, state.key(decision)
-    assert key is not None  # noqa: S101 - the record was made for a start that this state holds
-    before = placement.reward(decision.time_us, key)
-    placement.ledger.count(
-        decision.time_us, key | placement.events[record.event], record.value, record.id_key
-    )
-    after = placement.reward(decision.time_us, key)
+    if decision.deferred and not ledger.shown(at.window_us, at.key):
+        _confirm(state, at, decision)
+    placement = at.placement
+    before = placement.reward(ledger, at.window_us, at.key)
+    event_key = at.key | placement.events[record.event]
+    ledger.count(at.window_us, decision.time_us, event_key, record.value, record.id_key)
+    after = placement.reward(ledger, at.window_us, at.key)
     if after != before:
         placement.credit(at.arm, at.stratum, at.index, at.value, decision.time_us, (before, after))

@@ -19,7 +19,6 @@ from bandit.decision import Decision
 from bandit.errors import BanditError
 from bandit.features import Categories, Numbers
 from bandit.hashing import BUCKETS, PlacementHash, SaltedHash, uniform
-from bandit.ledger import Ledger
 from bandit.limits import LEDGER_BYTES_MAX
 from bandit.migrate import problems_between
 from bandit.placement import PlacementState
@@ -33,7 +32,7 @@ from bandit.token import Keys, Sealer
 Journal = Callable[[Record], None]
 
 EXPIRE_EVERY_US = 1_000_000
-"""How often the ledgers are looked through for what has passed its window."""
+"""How often the ledger is looked through for what has passed its window."""
 
 
 class Choice(NamedTuple):
@@ -67,6 +66,7 @@ class Engine:
     ) -> None:
         self.state = State(ledger_bytes_max)
         self.tokens_invalid = 0
+        self.rewards_unrecorded = 0
         self._journal = journal
         self._sealer = Sealer(keys)
         self._origin = origin
@@ -123,13 +123,16 @@ class Engine:
             raise
         located = self.state.locate(decision)
         if located is None:
-            self.state.unlocated_rewards += 1
+            self.rewards_unrecorded += 1
             return Outcome.UNRECORDED
-        if event == EXPOSURE:
-            outcome = self._exposed(located, decision, now_us)
-        else:
+        if event != EXPOSURE:
             checks.check_event(located.placement, event, value, event_id)
-            outcome = self._rewarded(located, decision, event, value, event_id, now_us)
+        if decision.time_us + located.window_us < now_us:
+            outcome = Outcome.LATE
+        elif event == EXPOSURE:
+            outcome = self._exposed(located, decision)
+        else:
+            outcome = self._rewarded(located, decision, event, value, event_id)
         located.placement.counters.rewards[event][outcome] += 1
         return outcome
 
@@ -223,46 +226,29 @@ class Engine:
             assert stratum is not None  # noqa: S101 - it was opened in the line before
         return stratum
 
-    def _exposed(self, at: Located, decision: Decision, now_us: int) -> Outcome:
-        outcome = self._outcome_before_ledger(at.placement.ledger, decision, now_us)
-        if outcome is not None:
-            return outcome
-        start = self.state.starts[decision.start]
-        if not decision.deferred or self.state.exposures.seen(start, decision.counter):
+    def _exposed(self, at: Located, decision: Decision) -> Outcome:
+        ledger = self.state.ledger
+        if not decision.deferred or ledger.shown(at.window_us, at.key):
             return Outcome.DUPLICATE
-        self.state.exposures.reserve(start, decision.counter)
+        ledger.reserve(at.window_us, at.key, event=False, exposure=True)
         self._commit(Exposed(decision))
         return Outcome.APPLIED
 
-    def _rewarded(
-        self, at: Located, decision: Decision, event: str, value: float, event_id: str, now_us: int
-    ) -> Outcome:
-        placement, ledger = at.placement, at.placement.ledger
-        outcome = self._outcome_before_ledger(ledger, decision, now_us)
-        if outcome is not None:
-            return outcome
-        start = self.state.starts[decision.start]
-        key = self.state.key(decision) or 0
-        id_key = 0
-        if event in placement.config.reward.repeatable:
-            id_key = _id_key(key | placement.events[event], event_id)
-            counted = ledger.id_value(decision.time_us, id_key)
+    def _rewarded(self, at: Located, decision: Decision, event: str, value: float, event_id: str) -> Outcome:
+        ledger = self.state.ledger
+        event_key, id_key = at.key | at.placement.events[event], 0
+        if event in at.placement.config.reward.repeatable:
+            id_key = _id_key(event_key, event_id)
+            counted = ledger.id_value(at.window_us, event_key, id_key)
         else:
-            counted = ledger.value(decision.time_us, key | placement.events[event])
+            counted = ledger.value(at.window_us, event_key)
         if counted is not None:
             if counted == value:
                 return Outcome.DUPLICATE
             raise checks.conflict(event, counted, value)
-        ledger.reserve(decision.time_us)
-        if decision.deferred:
-            self.state.exposures.reserve(start, decision.counter)
+        ledger.reserve(at.window_us, at.key, event=True, exposure=decision.deferred)
         self._commit(Rewarded(decision, event, value, id_key))
         return Outcome.APPLIED
-
-    def _outcome_before_ledger(self, ledger: Ledger, decision: Decision, now_us: int) -> Outcome | None:
-        if not decision.recorded or decision.start not in self.state.starts:
-            return Outcome.UNRECORDED
-        return Outcome.LATE if ledger.late(decision.time_us, now_us) else None
 
 
 def _id_key(key: int, event_id: str) -> int:

@@ -61,7 +61,7 @@ CONDITION_VALUES_MAX = 1024
 """Values a condition names for one feature: every country and language there is, with room."""
 
 WINDOW_US_MAX = 90 * 86_400 * 1_000_000
-"""Microseconds of a reward window. The ledger remembers that long; shops attribute within 30 days, seldom 90."""
+"""Microseconds of a reward window. The ledger remembers that long; shops attribute within 30 days."""
 
 DURATION_US_MAX = 3_660 * 86_400 * 1_000_000
 """Microseconds of any configured duration, ten years: more is a slip of the unit."""

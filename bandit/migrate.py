@@ -4,7 +4,6 @@ import numpy as np
 
 from bandit.config import ArmState, Config, Placement, Problem, column_names
 from bandit.counters import Counters
-from bandit.ledger import Budget
 from bandit.limits import EVENTS_MAX
 from bandit.placement import PlacementState
 from bandit.tally import Forgetting
@@ -38,7 +37,7 @@ def problems_between(placements: dict[str, PlacementState], config: Config) -> l
     return problems
 
 
-def migrated(held: PlacementState, config: Placement, budget: Budget, now_us: int) -> PlacementState:
+def migrated(held: PlacementState, config: Placement, now_us: int) -> PlacementState:
     """Return the state of `config` with all that `held` knows about the arms and columns of both."""
     old = held.config
     arms = _positions([arm.id for arm in config.arms], [arm.id for arm in old.arms])
@@ -53,11 +52,9 @@ def migrated(held: PlacementState, config: Placement, budget: Budget, now_us: in
         for stratum in strata:
             stratum.tally.scale(factor)
     state = PlacementState(
-        config, budget, now_us,
-        tally=tally, strata=strata, forgetting=forgetting,
-        ledger=held.ledger.rewindowed(config.reward.window_us),
+        config, now_us, tally=tally, strata=strata, forgetting=forgetting
     )  # fmt: skip
-    state.started_us = held.started_us
+    state.born_us, state.started_us = held.born_us, held.started_us
     state.retired = held.retired | _ended(old, config)
     state.events = _numbered(held.events, state.values)
     _carry(held.counters, state.counters, arms, _positions(_policies(config), _policies(old)))

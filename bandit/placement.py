@@ -10,7 +10,7 @@ from bandit.config import Placement, column_names
 from bandit.counters import Counters
 from bandit.eligibility import Eligibility
 from bandit.features import Encoder
-from bandit.ledger import Budget, Ledger
+from bandit.ledger import Ledger
 from bandit.model import LinearModel
 from bandit.policies import LINEAR, Policy, make_policy
 from bandit.ramp import Router, learned_share
@@ -23,13 +23,13 @@ class PlacementState:
 
     `tally` learns from every exposure, `strata` hold what context-free policies learn from their own;
     `models` and `policies` are derived. `events` gives each event ever configured its number in the ledger.
-    `retired` are the arm ids that may not come back. `started_us`: the first exposure, None before.
+    `retired` are the arm ids that may not come back. `born_us`: when it was first
+    configured; `started_us`: its first exposure, None before.
     """
 
     def __init__(
-        self, config: Placement, budget: Budget, now_us: int, *,
-        tally: Tally | None = None, strata: Strata | None = None, ledger: Ledger | None = None,
-        forgetting: Forgetting | None = None,
+        self, config: Placement, now_us: int, *,
+        tally: Tally | None = None, strata: Strata | None = None, forgetting: Forgetting | None = None,
     ) -> None:  # fmt: skip
         self.config = config
         self.encoder = Encoder(config)
@@ -38,10 +38,10 @@ class PlacementState:
         self.forgetting = forgetting or Forgetting.starting(config.half_life_us, now_us)
         self.tally = tally or Tally.zeros(len(config.arms), self.encoder.columns)
         self.strata = strata or Strata()
-        self.ledger = ledger or Ledger(config.reward.window_us, budget, horizon_us=now_us)
         self.values = dict(config.reward.values)
         self.events = {event: number for number, event in enumerate(self.values)}
         self.retired: frozenset[str] = frozenset()
+        self.born_us = now_us
         self.started_us: int | None = None
         self.counters = Counters.zeros(len(config.policies), len(config.arms), config.reward.values)
         scale = self.forgetting.scale(now_us)
@@ -64,6 +64,10 @@ class PlacementState:
     def shares(self, now_us: int) -> Floats:
         """Return every policy's share (policies,) now, within the ramp's scope."""
         return self.router.shares(self.share(now_us))
+
+    def arm_index(self, arm: str) -> int:
+        """Return where an arm stands, or -1."""
+        return next((k for k, candidate in enumerate(self.config.arms) if candidate.id == arm), -1)
 
     def columns_of_schema(self, schema: Placement) -> NDArray[np.int64]:
         """Return, for each column of another configuration of this placement, the one here, or -1."""
@@ -117,11 +121,11 @@ class PlacementState:
             stratum.news += 1
         self.counters.reward_sum[arm] += reward[1] - reward[0]
 
-    def reward(self, time_us: int, decision_key: int) -> float:
+    def reward(self, ledger: Ledger, window_us: int, key: int) -> float:
         """Return a decision's R now: clip(Σ value x what the ledger holds, 0, maximum)."""
         total = 0.0
         for event, value in self.values.items():
-            counted = self.ledger.value(time_us, decision_key | self.events[event])
+            counted = ledger.value(window_us, key | self.events[event])
             if counted is not None:
                 total += value * counted
         return min(max(total, 0.0), self.config.reward.maximum)

@@ -1,4 +1,4 @@
-"""The whole state: placements, the exposures of deferred decisions, and what old tokens refer to."""
+"""The whole state: placements, the ledger, and what tokens in the wild refer to."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from bandit.config import ArmState, Config, Placement, PolicyKind
 from bandit.decision import Decision
-from bandit.ledger import Budget, ExposureBitmap, decision_key
+from bandit.ledger import Ledger, decision_key
 from bandit.migrate import migrated
 from bandit.placement import PlacementState
 from bandit.strata import Stratum
@@ -20,7 +20,8 @@ CONTEXT_FREE = frozenset({PolicyKind.STATIC, PolicyKind.UNIFORM, PolicyKind.THOM
 class Located:
     """Where a decision stands in today's state: its arm, stratum and x under the current configuration.
 
-    `stratum` None: the decision teaches nothing context-free.
+    `stratum` None: the decision teaches nothing context-free. `key` is its key in the ledger, `window_us` the
+    window of the configuration it was made under.
     """
 
     placement: PlacementState
@@ -28,6 +29,8 @@ class Located:
     stratum: Stratum | None
     index: Indices
     value: Values
+    key: int
+    window_us: int
 
 
 class State:
@@ -38,61 +41,65 @@ class State:
     """
 
     def __init__(self, ledger_bytes_max: int) -> None:
-        self.budget = Budget(ledger_bytes_max)
-        self.exposures = ExposureBitmap(self.budget)
+        self.ledger = Ledger(ledger_bytes_max)
         self.placements: dict[str, PlacementState] = {}
         self.schemas: dict[bytes, Placement] = {}
         self.starts: dict[bytes, int] = {}
-        self.unlocated_rewards = 0
+        self._outdated_us: dict[bytes, int] = {}
 
     def configure(self, config: Config, now_us: int) -> None:
         """Take over a configuration; what was learned about arms and features that remain stays."""
-        placements = {}
-        for name, placement in config.placements.items():
-            held = self.placements.get(name)
-            if held is None:
-                placements[name] = PlacementState(placement, self.budget, now_us)
-            elif held.config.schema_id == placement.schema_id:
-                placements[name] = held
-            else:
-                placements[name] = migrated(held, placement, self.budget, now_us)
+        held = self.placements
+        self.placements = {
+            name: _configured(held.get(name), placement, now_us)
+            for name, placement in config.placements.items()
+        }
+        for placement in config.placements.values():
             self.schemas[placement.schema_id] = placement
-        for name, held in self.placements.items():
-            if name not in placements:
-                held.ledger.clear()
-        self.placements = placements
+        current = {placement.schema_id for placement in config.placements.values()}
+        for schema_id, schema in self.schemas.items():
+            if schema_id in current:
+                self._outdated_us.pop(schema_id, None)
+            else:
+                self._outdated_us.setdefault(schema_id, now_us + schema.reward.window_us)
 
     def locate(self, decision: Decision) -> Located | None:
-        """Return where a decision stands today; None if its placement, arm or configuration is gone."""
+        """Return where a decision stands today.
+
+        None if this state does not hold it, or its placement, arm or configuration is gone.
+        """
         schema = self.schemas.get(decision.schema_id)
-        placement = self.placements.get(schema.name) if schema else None
-        if schema is None or placement is None:
+        start = self.starts.get(decision.start)
+        if schema is None or start is None or not decision.recorded:
             return None
-        context_free = schema.policies[decision.policy].kind in CONTEXT_FREE
-        stratum = placement.strata.at(decision.stratum) if context_free else None
+        placement = self.placements.get(schema.name)
+        if placement is None or decision.time_us < placement.born_us:
+            return None
         if placement.config.schema_id == decision.schema_id:
             arm, index, value = decision.arm, decision.index, decision.value
         else:
-            arm = _arm_index(placement.config, schema.arms[decision.arm].id)
+            arm = placement.arm_index(schema.arms[decision.arm].id)
             index, value = _translated(placement, schema, decision)
         if arm < 0 or placement.config.arms[arm].state is ArmState.RETIRED:
             return None
-        return Located(placement, arm, stratum, index, value)
-
-    def key(self, decision: Decision) -> int | None:
-        """Return the decision's key in the ledgers; None if this state does not hold its process's start."""
-        start = self.starts.get(decision.start)
-        return None if start is None else decision_key(start, decision.counter)
+        context_free = schema.policies[decision.policy].kind in CONTEXT_FREE
+        stratum = placement.strata.at(decision.stratum) if context_free else None
+        key = decision_key(start, decision.counter)
+        return Located(placement, arm, stratum, index, value, key, schema.reward.window_us)
 
     def expire(self, now_us: int) -> None:
         """Drop what no event may ask for any more."""
-        for placement in self.placements.values():
-            placement.ledger.expire(now_us)
-        self.exposures.expire(now_us)
+        self.ledger.expire(now_us)
+        for schema_id in [known for known, until_us in self._outdated_us.items() if until_us < now_us]:
+            del self._outdated_us[schema_id], self.schemas[schema_id]
 
 
-def _arm_index(placement: Placement, arm: str) -> int:
-    return next((k for k, candidate in enumerate(placement.arms) if candidate.id == arm), -1)
+def _configured(held: PlacementState | None, placement: Placement, now_us: int) -> PlacementState:
+    if held is None:
+        return PlacementState(placement, now_us)
+    if held.config.schema_id == placement.schema_id:
+        return held
+    return migrated(held, placement, now_us)
 
 
 def _translated(placement: PlacementState, schema: Placement, decision: Decision) -> tuple[Indices, Values]:
