@@ -8,8 +8,10 @@ import re
 import statistics
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Iterator
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -253,6 +255,22 @@ def test_development_runs_on_what_users_get() -> None:
     users, developers = ({line.partition(" ;")[0] for line in pins(name)} for name in
                          ("constraints.txt", "constraints-dev.txt"))  # fmt: skip
     assert users - developers == set()
+
+
+def test_what_is_declared_is_used_and_the_reverse() -> None:
+    """The packages import every dependency that is declared, and no other; each is explained in the docs."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    declared = {re.split(r"[<>=~]", line)[0].lower() for line in project["dependencies"]}
+    providers = metadata.packages_distributions()
+    files = [*tracked("bandit/*.py"), *tracked("server/*.py")]
+    tops = {module.partition(".")[0] for path in files for _, module in imports(path)} - {"bandit", "server"}
+    used = [
+        {name.lower().replace("_", "-") for name in providers[top]} for top in tops - sys.stdlib_module_names
+    ]
+    assert [names for names in used if not names & declared] == []
+    assert declared - set().union(*used) == set()
+    explained = (ROOT / "docs" / "dependencies.md").read_text("utf-8").lower()
+    assert [name for name in declared if not re.search(rf"^\|[^|]*\b{name}\b", explained, re.MULTILINE)] == []
 
 
 def test_the_linter_named_bandit_is_no_dependency() -> None:
