@@ -1,6 +1,6 @@
 """One accepted and one refused example file per rule, with what comes of it written below the example.
 
-BANDITD_REWRITE_GOLDENS=1 rewrites what is below; read the difference before you commit it.
+`BANDITD_REWRITE_GOLDEN=1 pytest` writes what is below anew; the difference then shows in the commit.
 """
 
 import os
@@ -11,6 +11,7 @@ import pytest
 from bandit.config import Config, ConfigError, canonical, parse
 from server.commands.check import describe
 from server.config_files import load_text
+from tests.goldens import REWRITE
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "config"
 ACCEPTED = sorted((EXAMPLES / "accepted").glob("*.yaml"))
@@ -27,7 +28,7 @@ def compare(path: Path, title: str, lines: list[str]) -> None:
     """Compare with what is written below the example, or write it there."""
     example, _, _ = path.read_text("utf-8").partition(MARKER)
     expected = example + MARKER + f"{title}\n" + "".join(f"# {line}".rstrip() + "\n" for line in lines)
-    if os.environ.get("BANDITD_REWRITE_GOLDENS"):
+    if os.environ.get(REWRITE) == "1":
         path.write_text(expected, "utf-8")
     assert path.read_text("utf-8") == expected
 
