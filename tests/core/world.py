@@ -1,0 +1,145 @@
+"""What tests of the core start from: a placement with everything, an engine with a clock and a journal."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from bandit.config import Config, parse
+from bandit.counters import Outcome
+from bandit.engine import Choice, Engine
+from bandit.placement import PlacementState
+from bandit.records import Record
+from bandit.state import State
+from bandit.tally import Tally
+from bandit.token import Keys
+
+NOW = 1_800_000_000_000_000
+"""Microseconds since the epoch at which tests begin: January 2027."""
+
+SECOND = 1_000_000
+HOUR = 3_600 * SECOND
+DAY = 24 * HOUR
+
+KEYS = Keys.derive(bytes(range(32)))
+START = bytes(range(100, 116))
+
+Document = dict[str, Any]
+
+_HERO: Document = {
+    "arms": {
+        "mens": {"weight": 1, "when": {"platform": ["web", "app"]}},
+        "none": {"weight": 2},
+        "womens": {"weight": 1, "payload": '{"banner": "w"}'},
+    },
+    "features": {
+        "country": {"kind": "hashed", "buckets": 4},
+        "history": {"kind": "number", "min": 0, "max": 3000, "scale": "log"},
+        "platform": {"kind": "category", "values": ["web", "app", "tv"]},
+        "returning": {"kind": "boolean"},
+    },
+    "reward": {
+        "window": "24h",
+        "values": {"visit": 1.0, "purchase": 0.02},
+        "max": 5.0,
+        "repeatable": ["purchase"],
+    },
+    "policies": {
+        "best-arm": {"kind": "thompson"},
+        "personal": {"kind": "linear_thompson"},
+        "explorer": {"kind": "linucb", "explore": 0.02},
+        "even": {"kind": "uniform"},
+    },
+    "ramp": {"policies": {"best-arm": 0.5, "personal": 0.3, "explorer": 0.2}, "from": 0.5, "to": 0.9},
+}
+
+
+def hero(**changes: object) -> Document:
+    """A placement with every kind of feature and policy; `changes` replace keys, None removes one."""
+    document = copy.deepcopy(_HERO) | changes
+    return {key: value for key, value in document.items() if value is not None}
+
+
+def simple(*arms: str, **changes: object) -> Document:
+    """A placement of these arms without features, rewarded by `click`; `changes` as in `hero`."""
+    document: Document = {"arms": {arm: {} for arm in arms or ("a", "b")}, "reward": {"values": {"click": 1}}}
+    return {key: value for key, value in (document | changes).items() if value is not None}
+
+
+def config(**placements: Document) -> Config:
+    """Parse a configuration of these placements."""
+    return parse({"version": 1, "placements": placements})
+
+
+def placement_state(document: Document, now_us: int = NOW) -> PlacementState:
+    """Return the state of one placement by itself."""
+    return PlacementState(config(p=document).placements["p"], now_us)
+
+
+class World:
+    """An engine, its clock `now` and every record it has journaled."""
+
+    def __init__(self, keys: Keys = KEYS, start: bytes = START, **placements: Document) -> None:
+        self.now = NOW
+        self.journal: list[Record] = []
+        self.engine = Engine(
+            config(**placements),
+            keys,
+            origin="test",
+            start_id=start,
+            now_us=self.now,
+            journal=self.journal.append,
+        )
+
+    def choose(
+        self,
+        placement: str = "p",
+        unit: str = "",
+        categories: Mapping[str, str] | None = None,
+        numbers: Mapping[str, float] | None = None,
+        arms: Sequence[str] = (),
+        *,
+        deferred: bool = False,
+    ) -> Choice:
+        """Choose now."""
+        return self.engine.choose(placement, unit, categories or {}, numbers or {}, arms, deferred, self.now)
+
+    def reward(self, choice: Choice, event: str = "click", value: float = 1.0, event_id: str = "") -> Outcome:
+        """Reward a choice now."""
+        return self.engine.reward(choice.decision_id, event, value, event_id, self.now)
+
+    def reload(self, **placements: Document) -> None:
+        """Reconfigure now."""
+        self.engine.reconfigure(config(**placements), self.now)
+
+    def state(self, placement: str = "p") -> PlacementState:
+        """Return a placement's state."""
+        return self.engine.state.placements[placement]
+
+
+def snapshot(state: State) -> list[object]:
+    """Return all that a state has learned and remembers, as values that compare bit for bit."""
+    return [
+        state.ledger.entries(),
+        dict(state.starts),
+        sorted(state.schemas),
+        *(
+            (
+                name,
+                tally_bytes(held.tally),
+                [(s.mask, s.in_scope, s.index, tally_bytes(s.tally)) for s in held.strata],
+                held.started_us,
+                held.forgetting.origin_us,
+                sorted(held.retired),
+                held.counters.exposures.tolist(),
+                held.counters.reward_sum.tobytes(),
+            )
+            for name, held in sorted(state.placements.items())
+        ),
+    ]
+
+
+def tally_bytes(tally: Tally) -> list[bytes]:
+    """Return a tally's arrays as bytes."""
+    return [np.ascontiguousarray(array).tobytes() for array in tally.arrays()]
