@@ -34,7 +34,7 @@ OUTCOMES = {
 
 
 class BanditHandlers:
-    """Choose, Reward and their batches on one engine, which is set once it is ready.
+    """Choose, Reward and their batches on one engine, which is set while calls are served.
 
     `now_us` is the learning clock.
     """
@@ -95,11 +95,11 @@ class BanditHandlers:
 
 
 def ready(engine: Engine | None) -> Engine:
-    """The engine. Raises ShellError STARTING while there is none."""
+    """The engine. Raises ShellError STARTING while there is none: not yet, or not any more."""
     if engine is None:
         raise ShellError(
             ShellReason.STARTING,
-            "the server is not ready yet; try again in a moment, or wait for health SERVING",
+            "the server is starting or draining; try again in a moment, or wait for health SERVING",
         )
     return engine
 

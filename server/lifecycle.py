@@ -21,6 +21,7 @@ from server import limits, metrics, reflection
 from server.addresses import Address
 from server.clock import LearningClock
 from server.counts import Counts
+from server.errors import ShellReason
 from server.failures import Failures
 from server.grpcio_engine import GrpcioEngine
 from server.handlers import SERVICE, BanditHandlers
@@ -36,6 +37,12 @@ from server.tls import Tls
 from server.warmup import in_daemon_thread, prepare_kernels
 
 TICK_S = 1.0
+
+QUIET_S = 0.05
+"""Seconds without a call after which a drain goes on: many times what a call takes on the way."""
+
+QUIET_MAX_S = 1.0
+"""Seconds that a drain waits for that quiet at most."""
 
 
 class Sidecar:
@@ -150,12 +157,15 @@ class Sidecar:
             origin=origin_name(),
             start_id=new_start_id(),
             now_us=self.clock.now_us(),
+            ledger_bytes_max=self.settings.ledger_bytes_max,
         )
 
     async def _drain(self) -> None:
         self.health.drain()
         grace_s = self.settings.drain_timeout_s
         self._log.info("draining", timeout_s=grace_s)
+        self._bandit.engine = self._operator.engine = None
+        await self._quiet(grace_s)
         await asyncio.gather(self._data_server.stop(grace_s), self._operator_server.stop(grace_s))
         if self.http is not None:
             await asyncio.to_thread(self.http.stop)
@@ -163,6 +173,18 @@ class Sidecar:
             task.cancel()
         self._log.info("stopped", decisions=self._decisions())
         self.stopped.set()
+
+    async def _quiet(self, grace_s: float) -> None:
+        """Return when clients have understood that we leave: their calls are refused until none comes.
+
+        gRPC cuts off calls that are in its queues when a server shuts down, as CANCELLED, which clients do
+        not repeat; ours they do.
+        """
+        for _ in range(int(min(grace_s, QUIET_MAX_S) / QUIET_S)):
+            refused = self.counts.errors.get(ShellReason.STARTING, 0)
+            await asyncio.sleep(QUIET_S)
+            if refused == self.counts.errors.get(ShellReason.STARTING, 0):
+                return
 
     def _decisions(self) -> int:
         placements = self.engine.state.placements.values() if self.engine else ()

@@ -32,7 +32,7 @@ POLICY_KINDS = {
 
 
 class OperatorHandlers:
-    """ListPlacements and ReloadConfig. `engine` and `reloader` are set once they are ready."""
+    """ListPlacements and ReloadConfig. `engine` and `reloader` are set while calls are served."""
 
     def __init__(self, now_us: Callable[[], int]) -> None:
         self.engine: Engine | None = None

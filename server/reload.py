@@ -5,7 +5,6 @@ It is parsed off the event loop and swapped in between requests.
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from typing import NamedTuple
 
 import structlog
@@ -14,6 +13,7 @@ from bandit.config import Config, ConfigError, warnings
 from bandit.engine import Engine
 from bandit.errors import BanditError, Reason
 from server.counts import Counts
+from server.logs import places
 
 PROBLEMS_SHOWN = 20
 """Problems that a refusal quotes; the log has all of them."""
@@ -52,8 +52,10 @@ class Reloader:
                 config = await asyncio.to_thread(self._source)
                 before = {name: state.config for name, state in self._engine.state.placements.items()}
                 self._engine.reconfigure(config, self._now_us())
-            except ConfigError as error:
+            except Exception as error:
                 self._counts.reloads["refused"] += 1
+                if not isinstance(error, ConfigError):
+                    raise
                 problems = [str(problem) for problem in error.problems]
                 self._log.error("configuration refused, the old one stays", problems=problems)
                 raise _refusal(problems) from error
@@ -71,8 +73,16 @@ class Reloader:
 
     async def on_signal(self) -> None:
         """Reload because of SIGHUP: there is no caller to tell, the log and the metric say what happened."""
-        with suppress(BanditError):  # it is logged and counted
+        try:
             await self.reload()
+        except BanditError:
+            return  # it is logged and counted
+        except Exception as error:  # noqa: BLE001 - a fault in reading is no reason to stop serving
+            self._log.error(
+                "internal error, the old configuration stays",
+                error=type(error).__name__,
+                places=places(error),
+            )
 
 
 def _refusal(problems: list[str]) -> BanditError:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from bandit.limits import LEDGER_BYTES_MAX
 from server import limits
 from server.addresses import Address
 from server.exit_codes import ExitCode, StartError
@@ -27,6 +28,7 @@ class Settings:
     drain_timeout_s: float = 10.0
     message_bytes_max: int = limits.MESSAGE_BYTES_MAX
     streams_max: int = limits.STREAMS_MAX
+    ledger_bytes_max: int = LEDGER_BYTES_MAX
 
     def check(self) -> None:
         """Refuse what would be served to others in the open. Raises `StartError`."""

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import click
 
+from bandit.limits import LEDGER_BYTES_MAX
 from server import limits
 from server.addresses import Address, parse_address
 from server.exit_codes import ExitCode, StartError
@@ -120,6 +121,13 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     show_default=True,
     help="Calls at once on one connection.",
 )
+@click.option(
+    "--ledger-bytes-max",
+    type=click.IntRange(2**20),
+    default=LEDGER_BYTES_MAX,
+    show_default=True,
+    help="Memory for what keeps rewards from being counted twice.",
+)
 def serve(
     *,
     config: Path | None,
@@ -135,6 +143,7 @@ def serve(
     drain_timeout: float,
     message_bytes_max: int,
     streams_max: int,
+    ledger_bytes_max: int,
 ) -> None:
     """Choose and learn: run the sidecar until SIGTERM or SIGINT; SIGHUP reads the configuration again."""
     settings = Settings(
@@ -149,6 +158,7 @@ def serve(
         drain_timeout_s=drain_timeout,
         message_bytes_max=message_bytes_max,
         streams_max=streams_max,
+        ledger_bytes_max=ledger_bytes_max,
     )
     if http.path:
         raise click.BadParameter("expected HOST:PORT", param_hint="--http")

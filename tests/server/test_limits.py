@@ -1,0 +1,121 @@
+"""What is too large or too late is refused before it costs anything."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+import pytest
+
+from server import limits
+from server.counts import Counts
+from server.errors import ShellError, ShellReason
+from server.failures import Failures
+from server.grpcio_engine import _check_deadline, channel_options
+from server.pb import bandit_pb2 as pb
+from tests.server.running import WAIT_S, Running, refused
+
+
+def test_a_giant_message_is_refused(shared: Running) -> None:
+    """Beyond MESSAGE_BYTES_MAX gRPC itself answers RESOURCE_EXHAUSTED; the connection lives on."""
+    with pytest.raises(grpc.RpcError) as caught:
+        shared.choose(unit="u" * (limits.MESSAGE_BYTES_MAX + 1))
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    shared.choose()
+
+
+def test_a_hundred_thousand_arms_are_refused(shared: Running) -> None:
+    """A Choose beyond REQUEST_BYTES_MAX is refused by its size alone."""
+    request = pb.ChooseRequest(placement="hero", arms=[f"a{i}" for i in range(100_000)])
+    code, info = refused(lambda: shared.bandit.Choose(request, timeout=WAIT_S))
+    assert (code, info.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "MESSAGE_TOO_LARGE")
+    assert info.metadata["limit"] == str(limits.REQUEST_BYTES_MAX)
+
+
+def test_a_giant_item_hides_in_no_batch(shared: Running) -> None:
+    """An item that would be refused alone is refused in a batch."""
+    giant = pb.ChooseRequest(placement="hero", arms=["arm"] * 20_000)
+    batch = pb.ChooseBatchRequest(requests=[pb.ChooseRequest(placement="hero"), giant])
+    code, info = refused(lambda: shared.bandit.ChooseBatch(batch, timeout=WAIT_S))
+    assert (code, info.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "MESSAGE_TOO_LARGE")
+
+
+def test_the_largest_request_the_core_takes_fits() -> None:
+    """The core's own limits lie within REQUEST_BYTES_MAX, and 256 of the largest rewards within a message."""
+    name = "n" * 64
+    choose = pb.ChooseRequest(
+        placement=name,
+        unit="u" * 512,
+        categories={f"{i:064}": "v" * 64 for i in range(256)},
+        arms=[f"{i:064}" for i in range(256)],
+    )
+    assert choose.ByteSize() <= limits.REQUEST_BYTES_MAX
+    reward = pb.RewardRequest(decision_id="d" * 4096, event=name, value=1.0, event_id="i" * 256)
+    assert pb.RewardBatchRequest(requests=[reward] * 200).ByteSize() <= limits.MESSAGE_BYTES_MAX
+
+
+def test_a_lot_of_metadata_is_refused(shared: Running) -> None:
+    """20 KB of metadata get RESOURCE_EXHAUSTED, 8 KB are fine."""
+    request = pb.ChooseRequest(placement="hero")
+    shared.bandit.Choose(request, metadata=[("trace", "x" * 8_000)], timeout=WAIT_S)
+    with pytest.raises(grpc.RpcError) as caught:
+        shared.bandit.Choose(request, metadata=[("trace", "x" * 20_000)], timeout=WAIT_S)
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    shared.choose()
+
+
+class Context:
+    """As much of a call's context as the deadline's check looks at."""
+
+    def __init__(self, remaining_s: float | None) -> None:
+        self._remaining_s = remaining_s
+
+    def time_remaining(self) -> float | None:
+        """What is left of the deadline; None without one."""
+        return self._remaining_s
+
+
+@pytest.mark.parametrize("remaining_s", [0.0, -1.0])
+def test_a_passed_deadline_is_refused(remaining_s: float) -> None:
+    """Nobody waits for the answer: DEADLINE_PASSED."""
+    with pytest.raises(ShellError) as caught:
+        _check_deadline(Context(remaining_s))  # type: ignore[arg-type]
+    assert Failures(Counts()).of(caught.value, "").reason == ShellReason.DEADLINE_PASSED
+
+
+@pytest.mark.parametrize("remaining_s", [None, 0.5])
+def test_a_deadline_ahead_is_no_refusal(remaining_s: float | None) -> None:
+    """No deadline, or one that is still to come, lets the call through."""
+    _check_deadline(Context(remaining_s))  # type: ignore[arg-type]
+
+
+def test_a_call_whose_deadline_passes_in_the_queue_is_not_applied(sidecar: Running) -> None:
+    """The loop is busy past the deadline: the client gets DEADLINE_EXCEEDED, and nothing was decided."""
+    decisions = sidecar.engine.state.placements["hero"].counters.decisions
+    sidecar.choose()
+    occupied = threading.Event()
+
+    def busy() -> None:
+        occupied.set()
+        end_s = time.monotonic() + 0.6
+        while time.monotonic() < end_s:
+            pass
+
+    with ThreadPoolExecutor() as pool:
+        done = pool.submit(sidecar.loop.call, busy)
+        assert occupied.wait(WAIT_S)
+        with pytest.raises(grpc.RpcError) as caught:
+            sidecar.bandit.Choose(pb.ChooseRequest(placement="hero"), timeout=0.2)
+        done.result(WAIT_S)
+    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    sidecar.choose()  # whatever was queued before it has been looked at
+    assert int(decisions.sum()) == 2
+
+
+def test_options_carry_the_limits() -> None:
+    """Ports are not shared, pings of ordinary clients are welcome, streams are bounded."""
+    options = dict(channel_options(1_000, 7))
+    assert options["grpc.so_reuseport"] == 0
+    assert options["grpc.max_receive_message_length"] == 1_000
+    assert options["grpc.max_concurrent_streams"] == 7
+    assert options["grpc.http2.min_ping_interval_without_data_ms"] == 10_000
