@@ -80,7 +80,7 @@ def _compose(text: bytes, source: str) -> _Node:
         message = f"is not text in UTF-8: {error.reason}; save it as UTF-8, without control characters"
         raise ConfigError([Problem("$", message, source)]) from error
     if root is None:
-        raise ConfigError([Problem("$", "is empty, expected version and placements", source)])
+        raise ConfigError([Problem("$", "is empty, expected a mapping", source)])
     return root
 
 
@@ -122,7 +122,9 @@ class _Composer:
         if isinstance(event, yaml.CollectionStartEvent):
             self._open.append(node)
             if len(self._open) > DEPTH_MAX + 1:
-                raise self._refused(event, f"lies deeper than {DEPTH_MAX} levels; the contract needs nine")
+                raise self._refused(
+                    event, f"lies deeper than {DEPTH_MAX} levels, which no document of ours needs; flatten it"
+                )
 
     def _node(self, event: yaml.NodeEvent) -> _Node:
         if event.tag is not None:
