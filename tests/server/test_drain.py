@@ -11,7 +11,7 @@ import pytest
 
 from server.pb import bandit_pb2 as pb
 from server.pb import bandit_pb2_grpc as pb_grpc
-from tests.server.running import CONFIG, WAIT_S, Loop, process, running
+from tests.server.running import CONFIG, WAIT_S, Loop, process, running, stream
 
 CLIENTS = 8
 
