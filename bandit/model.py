@@ -18,6 +18,9 @@ REFACTOR_EVERY = 512
 SCALE_TICK = 1.01
 """The forgetting scale reaches an arm's precision in ticks of 1 %: smaller ones cost factorisations."""
 
+_SCALE_MAX = 2.0**20
+"""Of an arm that was not looked at over several pauses: it is stale anyway, and must stay finite."""
+
 
 class LinearModel:
     """Posterior means and inverse precisions of every arm for one prior precision λ.
@@ -27,7 +30,7 @@ class LinearModel:
     """
 
     __slots__ = (
-        "_cursor", "_fit", "_residual", "_scale", "_updates",
+        "_cursor", "_residual", "_scale", "_updates",
         "drift", "inverse", "mean", "prior_precision", "sigma", "theta", "width",
     )  # fmt: skip
 
@@ -59,8 +62,17 @@ class LinearModel:
             self.inverse, self.theta, self._residual, tally.r2, tally.n, index, value, self.mean, self.width
         )
 
-    def expose(self, tally: Tally, arm: int, index: Indices, value: Values, weight: float) -> None:
-        """Follow `tally.expose`; call it after."""
+    def expose(
+        self, tally: Tally, arm: int, index: Indices, value: Values, weight: float, scale: float
+    ) -> None:
+        """Follow `tally.expose`; call it after. `scale` is what makes today's increments weigh 1.
+
+        After a pause `weight` may be large against what this arm's inverse is made of: a rank-one update
+        would lose the inverse's digits, so the arm is factorised instead.
+        """
+        if self._stale(arm, scale):
+            self._refactor(tally, arm, scale)
+            return
         fit = rank_one(
             self.inverse[arm], self.theta[arm], tally.b[arm], index, value, weight * float(self._scale[arm])
         )
@@ -78,13 +90,15 @@ class LinearModel:
         """Look at one arm, the next in turn, and factorise it afresh if it is due: never all at once."""
         arm = self._cursor
         self._cursor = (arm + 1) % self._updates.size
-        stale = not 1.0 / SCALE_TICK < scale / self._scale[arm] < SCALE_TICK
-        if stale or self._updates[arm] >= REFACTOR_EVERY:
+        if self._stale(arm, scale) or self._updates[arm] >= REFACTOR_EVERY:
             self._refactor(tally, arm, scale)
+
+    def _stale(self, arm: int, scale: float) -> bool:
+        return not 1.0 / SCALE_TICK < scale / float(self._scale[arm]) < SCALE_TICK
 
     def rescale(self, factor: float) -> None:
         """Follow `tally.scale`: the tally shrank by `factor`, so the scale that multiplies it grows."""
-        self._scale /= factor
+        self._scale = np.minimum(self._scale, _SCALE_MAX) / factor
         self._residual *= factor
 
     def _refactor(self, tally: Tally, arm: int, scale: float) -> None:

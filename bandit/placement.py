@@ -43,6 +43,7 @@ class PlacementState:
         self.retired: frozenset[str] = frozenset()
         self.born_us = now_us
         self.started_us: int | None = None
+        self._latest_us = now_us
         self.counters = Counters.zeros(len(config.policies), len(config.arms), config.reward.values)
         scale = self.forgetting.scale(now_us)
         self.models = {
@@ -96,9 +97,11 @@ class PlacementState:
         self._forget(time_us)
         weight = self.forgetting.weight(time_us)
         self.tally.expose(arm, index, value, weight)
+        self._latest_us = max(self._latest_us, time_us)  # a deferred exposure's decision lies in the past
+        scale = self.forgetting.scale(self._latest_us)
         for model in self.models.values():
-            model.expose(self.tally, arm, index, value, weight)
-            model.maintain(self.tally, self.forgetting.scale(time_us))
+            model.expose(self.tally, arm, index, value, weight, scale)
+            model.maintain(self.tally, scale)
         if stratum is not None:
             stratum.tally.n[arm] += weight
             stratum.news += 1

@@ -106,10 +106,14 @@ class Forgetting:
         return cls(half_life_us, time_us // half_life_us * half_life_us if half_life_us else 0)
 
     def weight(self, time_us: int) -> float:
-        """Return 2^((time - origin) / half_life): what an increment of a decision of `time_us` weighs."""
+        """Return 2^((time - origin) / half_life): what an increment of a decision of `time_us` weighs.
+
+        Further than 1,000 half-lives away it is that of 1,000: finite, above 0, and so is its inverse.
+        """
         if self.half_life_us == 0:
             return 1.0
-        return float(2.0 ** ((time_us - self.origin_us) / self.half_life_us))
+        halvings = (time_us - self.origin_us) / self.half_life_us
+        return float(2.0 ** max(-_HALVINGS_MAX, min(halvings, _HALVINGS_MAX)))
 
     def scale(self, time_us: int) -> float:
         """Return what a tally has to be multiplied by to weigh an increment of `time_us` as 1."""

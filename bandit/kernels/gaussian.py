@@ -132,7 +132,7 @@ def _contenders(
     origin = floor
     narrowest = math.inf
     for k in eligible:
-        if sd[k] >= ZERO_WIDTH and mean[k] + REACH * sd[k] > floor:
+        if sd[k] >= ZERO_WIDTH and mean[k] + REACH * sd[k] >= floor:  # equal: widths below an ulp
             index[count], centre[count], width[count] = k, mean[k], sd[k]
             count += 1
             if sd[k] < narrowest:

@@ -9,6 +9,9 @@ from bandit.kernels.jit import Arguments, kernel
 from bandit.strata import Stratum
 from bandit.tally import Floats
 
+SUM_TOLERANCE = 1e-3
+"""How far from 1 a quadrature's Σp may be before normalising: it keeps within 1e-5, so beyond is a fault."""
+
 
 class Policy(Protocol):
     """A named way to get a pmf.

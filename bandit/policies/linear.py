@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from bandit.kernels import gaussian
 from bandit.kernels.jit import Arguments, kernel
 from bandit.model import LinearModel
-from bandit.policies.base import mix_explore
+from bandit.policies.base import SUM_TOLERANCE, mix_explore
 from bandit.strata import Stratum
 from bandit.tally import Floats
 
@@ -35,7 +35,7 @@ class LinearThompson:
             return True
         total = gaussian.best_probability(model.mean, model.sigma * model.width, stratum.eligible, out)
         mix_explore(out, stratum.eligible, self._explore)
-        return total > 0.0
+        return abs(total - 1.0) < SUM_TOLERANCE
 
 
 class LinUCB:
