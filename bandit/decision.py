@@ -91,8 +91,9 @@ def unpack(start: bytes, counter: int, data: bytes) -> Decision:
         bucket=bucket,
         propensity=propensity,
         probabilities=probabilities,
-        index=np.frombuffer(data, "<u2", size, at),
-        value=np.frombuffer(data, "<f4", size, at + 2 * size),
+        # copies: writable and aligned, as the kernels are compiled for
+        index=np.frombuffer(data, "<u2", size, at).copy(),
+        value=np.frombuffer(data, "<f4", size, at + 2 * size).copy(),
         deferred=bool(flags & _DEFERRED),
         recorded=bool(flags & _RECORDED),
     )

@@ -1,0 +1,33 @@
+"""After the kernels have been readied no request waits for a compiler."""
+
+import subprocess
+import sys
+
+SCRIPT = """
+from bandit.kernels import jit
+from tests.core.world import SECOND, World, hero
+
+jit.compile_all()
+reward = {"window": "24h", "values": {"visit": 1, "purchase": 1}, "repeatable": ["purchase"]}
+world = World(p=hero(half_life="1h"), q=hero(reward=reward))
+web = {"platform": "web"}
+old = [world.choose(p, "u", web, {"history": 7}, deferred=d) for p in "pq" for d in (True, False)]
+platform = {"kind": "category", "values": ["web", "app", "tv"]}
+world.reload(p=hero(half_life="2h", features={"platform": platform}))
+for choice in old:
+    world.reward(choice, "exposure")
+for i in range(600):
+    world.now += SECOND
+    choice = world.choose("p", f"u{i}", web, {"history": i}, ["none", "mens"], deferred=i % 2 == 0)
+    world.reward(choice, "visit")
+    world.reward(choice, "purchase", 2.0, "order")
+for choice in old:
+    world.reward(choice, "visit")
+print({name: count for name, count in jit.specialisations().items() if count != 1})
+"""
+
+
+def test_requests_use_what_compile_all_made_ready() -> None:
+    """Choices, rewards, reloads and forgetting give no kernel other types than its example has."""
+    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "{}"
