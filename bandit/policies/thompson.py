@@ -7,7 +7,7 @@ taking the largest would do, with the probabilities known.
 import numpy as np
 
 from bandit.kernels import beta, gaussian
-from bandit.policies.base import mix_explore
+from bandit.policies.base import SUM_TOLERANCE, mix_explore
 from bandit.strata import OVERFLOW, Stratum
 from bandit.tally import Floats, Forgetting
 
@@ -29,24 +29,23 @@ class Thompson:
             out[:] = stratum.static
             return True
         if stratum.due(now_us):
-            scale = self._forgetting.scale(now_us)
-            if np.isfinite(self._maximum):
-                _beta_best(stratum, self._maximum, scale)
-            else:
-                _normal_best(stratum, scale)
+            best = _beta_best if np.isfinite(self._maximum) else _normal_best
+            total = best(stratum, self._maximum, self._forgetting.scale(now_us))
+            if not abs(total - 1.0) < SUM_TOLERANCE:
+                stratum.thompson[:] = np.nan
         out[:] = stratum.thompson  # as cached, before `explore`
         mix_explore(out, stratum.eligible, self._explore)
         return bool(np.isfinite(out).all())
 
 
-def _beta_best(stratum: Stratum, maximum: float, scale: float) -> None:
+def _beta_best(stratum: Stratum, maximum: float, scale: float) -> float:
     """Posterior Beta(1 + Σ R/max, 1 + Σ (1 - R/max)) of each arm's mean of R / max, from a uniform prior."""
     n, wins = scale * stratum.tally.n, scale / maximum * stratum.tally.r1
     a, b = 1.0 + np.maximum(wins, 0.0), 1.0 + np.maximum(n - wins, 0.0)
-    beta.best_probability(a, b, stratum.eligible, stratum.thompson)
+    return beta.best_probability(a, b, stratum.eligible, stratum.thompson)
 
 
-def _normal_best(stratum: Stratum, scale: float) -> None:
+def _normal_best(stratum: Stratum, _maximum: float, scale: float) -> float:
     """Posterior N((m₀ + Σ R) / (1 + n), σ² / (1 + n)) of each arm's mean of R.
 
     The prior is one observation at the stratum's mean m₀; σ² is pooled over the arms (Σ of squares about the
@@ -57,16 +56,16 @@ def _normal_best(stratum: Stratum, scale: float) -> None:
     n, r1, r2 = scale * tally.n[arms], scale * tally.r1[arms], scale * tally.r2[arms]
     total = n.sum()
     stratum.thompson[:] = stratum.uniform
-    if not total > 0.0:
-        return
+    if total == 0.0:
+        return 1.0
     prior_mean = r1.sum() / total
     mean = (prior_mean + r1) / (1.0 + n)
     squares = (r2 - 2.0 * mean * r1 + n * mean**2 + (mean - prior_mean) ** 2).sum()
-    if not squares > _ROUNDING * r2.sum():
-        return
+    if squares <= _ROUNDING * r2.sum():
+        return 1.0
     centre, sd = np.zeros_like(stratum.thompson), np.zeros_like(stratum.thompson)
     centre[arms], sd[arms] = mean, np.sqrt(squares / total / (1.0 + n))
-    gaussian.best_probability(centre, sd, arms, stratum.thompson)
+    return gaussian.best_probability(centre, sd, arms, stratum.thompson)
 
 
 _ROUNDING = 1e-12
