@@ -6,7 +6,7 @@ It changes in three ways only: an exposure, a credit (a decision's R moves), and
 import numpy as np
 from numpy.typing import NDArray
 
-from bandit.config import Placement, column_names
+from bandit.config import ArmState, Placement, column_names
 from bandit.counters import Counters
 from bandit.eligibility import Eligibility
 from bandit.features import Encoder
@@ -37,10 +37,10 @@ class PlacementState:
         self.router = Router(config)
         self.forgetting = forgetting or Forgetting.starting(config.half_life_us, now_us)
         self.tally = tally or Tally.zeros(len(config.arms), self.encoder.columns)
-        self.strata = strata or Strata()
+        self.strata = Strata() if strata is None else strata  # without strata it is falsy, yet has indices
         self.values = dict(config.reward.values)
         self.events = {event: number for number, event in enumerate(self.values)}
-        self.retired: frozenset[str] = frozenset()
+        self.retired = frozenset(arm.id for arm in config.arms if arm.state is ArmState.RETIRED)
         self.born_us = now_us
         self.started_us: int | None = None
         self._latest_us = now_us
