@@ -22,6 +22,7 @@ from server.addresses import Address
 from server.clock import LearningClock
 from server.counts import Counts
 from server.errors import ShellReason
+from server.exit_codes import StartError
 from server.failures import Failures
 from server.grpcio_engine import GrpcioEngine
 from server.handlers import SERVICE, BanditHandlers
@@ -97,15 +98,24 @@ class Sidecar:
         )
 
     async def start(self) -> None:
-        """Bind every address, then make ready in the background. Raises `StartError`."""
+        """Bind every address, then make ready in the background. Raises `StartError`, with nothing bound."""
+        try:
+            self._listen()
+        except StartError:
+            await asyncio.gather(self._data_server.stop(0), self._operator_server.stop(0))
+            raise
+        await self._data_server.start()
+        await self._operator_server.start()
+        self._spawn(self._tick())
+        self._spawn(self._make_ready())
+
+    def _listen(self) -> None:
         settings = self.settings
         self.operator_listening = self._operator_server.listen(
             settings.operator_listen, self._tls, private=True
         )
         self.listening = [self._data_server.listen(address, self._tls) for address in settings.listen]
         self.http = http_port.HttpServer(settings.http, self._pages())
-        await self._data_server.start()
-        await self._operator_server.start()
         self._log.info(
             "listening",
             listen=[str(address) for address in self.listening],
@@ -113,8 +123,6 @@ class Sidecar:
             http=str(self.http.address),
             tls=self._tls is not None,
         )
-        self._spawn(self._tick())
-        self._spawn(self._make_ready())
 
     def request_stop(self) -> None:
         """Drain and stop; once is enough."""

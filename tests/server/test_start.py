@@ -1,0 +1,187 @@
+"""Starting: what prevents it is said in one line, with an exit code of its own; and how fast it is."""
+
+import os
+import socket
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import structlog
+
+from server.addresses import Address, clear_socket_file
+from server.commands.serve import DEMO, run
+from server.exit_codes import ExitCode, StartError
+from server.pb import bandit_pb2 as pb
+from server.settings import Settings
+from server.tls import TlsFiles
+from tests.server.running import CONFIG, WAIT_S, Loop, process, running, settings_in
+
+ANYWHERE = Address(host="0.0.0.0", port=0)  # noqa: S104 - what is refused
+
+
+def refusal(settings: Settings) -> tuple[ExitCode, str]:
+    """The exit code of a start that must fail, and what the log said last."""
+    with structlog.testing.capture_logs() as lines:
+        code = run_quietly(settings)
+    return code, lines[-1]["problem"] if lines else ""
+
+
+def run_quietly(settings: Settings) -> ExitCode:
+    """`run`, without its set-up of the log, which would end the capture."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("server.logs.configure", lambda: None)
+        return run(settings)
+
+
+@pytest.mark.parametrize("flag", ["listen", "operator_listen", "http"])
+def test_beyond_loopback_without_tls_is_refused(tmp_path: Path, flag: str) -> None:
+    """Each listener: the message says --allow-insecure, the exit code is that of a bad command line."""
+    (tmp_path / "config.yaml").write_text(CONFIG)
+    address = (ANYWHERE,) if flag == "listen" else ANYWHERE
+    code, message = refusal(settings_in(tmp_path, **{flag: address}))
+    assert code == ExitCode.USAGE
+    assert "--allow-insecure" in message
+    assert "0.0.0.0:0" in message
+
+
+def test_tls_opens_the_data_port_but_not_the_operators(tmp_path: Path) -> None:
+    """With a certificate others may call; operators beyond this machine need one of their own, too."""
+    tls = TlsFiles(Path("cert"), Path("key"))
+    settings_in(tmp_path, listen=(ANYWHERE,), tls=tls).check()
+    with pytest.raises(StartError, match="--tls-client-ca"):
+        settings_in(tmp_path, operator_listen=ANYWHERE, tls=tls).check()
+    mutual = TlsFiles(Path("cert"), Path("key"), Path("ca"))
+    settings_in(tmp_path, operator_listen=ANYWHERE, tls=mutual).check()
+
+
+def test_allow_insecure_allows_it(loop: Loop, tmp_path: Path) -> None:
+    """Whoever says so may listen everywhere in plain text."""
+    settings = settings_in(tmp_path, listen=(ANYWHERE,), allow_insecure=True)
+    settings.check()
+    with running(loop, tmp_path, listen=(ANYWHERE,), allow_insecure=True) as server:
+        assert server.sidecar.listening[0].port > 0
+
+
+def test_a_second_server_on_the_port_is_refused(loop: Loop, tmp_path: Path) -> None:
+    """Ports are not shared: the second says which address is in use, and leaves the first alone."""
+    with running(loop, tmp_path) as first:
+        second = tmp_path / "second"
+        second.mkdir()
+        (second / "config.yaml").write_text(CONFIG)
+        code, message = refusal(settings_in(second, listen=tuple(first.sidecar.listening)))
+        assert code == ExitCode.LISTEN
+        assert first.target in message
+        assert not (second / "operator.sock").exists()
+        first.choose()
+
+
+def test_a_second_server_on_the_http_port_is_refused(loop: Loop, tmp_path: Path) -> None:
+    """The HTTP port neither."""
+    with running(loop, tmp_path) as first:
+        assert first.sidecar.http is not None
+        second = tmp_path / "second"
+        second.mkdir()
+        (second / "config.yaml").write_text(CONFIG)
+        code, message = refusal(settings_in(second, http=first.sidecar.http.address))
+        assert (code, "--http" in message) == (ExitCode.LISTEN, True)
+
+
+def test_a_second_server_on_the_data_directory_is_refused(loop: Loop, tmp_path: Path) -> None:
+    """The operator's socket is taken: somebody lives there, and goes on living."""
+    with running(loop, tmp_path) as first:
+        code, message = refusal(settings_in(tmp_path))
+        assert code == ExitCode.LISTEN
+        assert "another process is listening" in message
+        assert "operator.sock" in message
+        first.operator.ListPlacements(pb.ListPlacementsRequest(), timeout=WAIT_S)
+
+
+def test_a_dead_socket_is_replaced(loop: Loop, tmp_path: Path) -> None:
+    """A socket file that a killed process left behind does not prevent the next start."""
+    path = tmp_path / "operator.sock"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+    with running(loop, tmp_path):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert not path.exists()
+
+
+def test_a_file_is_not_mistaken_for_a_socket(tmp_path: Path) -> None:
+    """A file at the socket's path is left as it is."""
+    path = tmp_path / "operator.sock"
+    path.write_text("precious")
+    with pytest.raises(StartError, match="is a file, not a socket") as caught:
+        clear_socket_file(path)
+    assert caught.value.code is ExitCode.LISTEN
+    assert path.read_text() == "precious"
+
+
+def test_a_bad_configuration_is_refused(tmp_path: Path) -> None:
+    """Every problem is in the log, and the exit code says that it is the configuration."""
+    (tmp_path / "config.yaml").write_text(CONFIG.replace("weight: 2", "weight: -2"))
+    with structlog.testing.capture_logs() as lines:
+        assert run_quietly(settings_in(tmp_path)) == ExitCode.CONFIG
+    assert "$.placements.hero.arms.b.weight" in lines[-1]["problems"][0]
+
+
+def test_a_data_directory_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    """A file where the directory should be: the message names it and the flag."""
+    (tmp_path / "config.yaml").write_text(CONFIG)
+    (tmp_path / "file").write_text("")
+    code, message = refusal(settings_in(tmp_path, data_dir=tmp_path / "file" / "data"))
+    assert code == ExitCode.FILES
+    assert "--data-dir" in message
+
+
+def test_missing_tls_files_are_refused(tmp_path: Path) -> None:
+    """Before anything listens."""
+    (tmp_path / "config.yaml").write_text(CONFIG)
+    missing = TlsFiles(tmp_path / "cert.pem", tmp_path / "key.pem")
+    code, message = refusal(settings_in(tmp_path, tls=missing))
+    assert (code, "cert.pem" in message) == (ExitCode.FILES, True)
+
+
+def test_without_a_configuration_the_example_is_served(tmp_path: Path) -> None:
+    """The log says so, the key is made for its owner alone, and nothing else lies in the data directory."""
+    with process(tmp_path, "--listen", f"unix:{tmp_path}/data.sock") as server:
+        assert server.wait_for("no --config: serving the embedded example")["config"] == str(DEMO)
+        ready = server.wait_for("ready")
+        assert ready["placements"] == 1
+        data = tmp_path / "data"
+        assert sorted(path.name for path in data.iterdir()) == ["operator.sock", "secret.key"]
+        assert {stat.S_IMODE(path.stat().st_mode) for path in data.iterdir()} == {0o600}
+        assert stat.S_IMODE(data.stat().st_mode) == 0o700
+
+
+@pytest.mark.slow
+def test_it_is_ready_in_four_times_the_imports(tmp_path: Path) -> None:
+    """With a warm kernel cache: at most 4 × `python -c 'import numba, grpc'`, the best of three of each."""
+    imports, ready = [], []
+    for turn in range(4):
+        begun_s = time.monotonic()
+        subprocess.run([sys.executable, "-c", "import numba, grpc"], check=True, cwd=tmp_path, env=os.environ)
+        imported_s = time.monotonic()
+        with process(tmp_path, "--listen", f"unix:{tmp_path}/data.sock") as server:
+            server.wait_for("ready")
+            ready_s = time.monotonic()
+        if turn:  # the first fills the kernels' cache
+            imports.append(imported_s - begun_s)
+            ready.append(ready_s - imported_s)
+    print(f"ready {min(ready):.2f} s, imports {min(imports):.2f} s")
+    assert min(ready) <= 4 * min(imports)
+
+
+@pytest.mark.slow
+def test_a_cold_start_says_how_far_it_is(tmp_path: Path) -> None:
+    """With an empty kernel cache it reports progress, and is ready within a minute."""
+    env = {"NUMBA_CACHE_DIR": str(tmp_path / "kernels")}
+    with process(tmp_path, "--listen", f"unix:{tmp_path}/data.sock", env=env) as server:
+        ready = server.wait_for("ready")
+        assert server.wait_for("kernels ready")["compiled"] > 5
+        progress = [line for line in server.lines if line["event"] == "preparing kernels"]
+        assert len(progress) > 3
+        assert [line["done"] for line in progress] == sorted(line["done"] for line in progress)
+        assert ready["seconds"] < 60
