@@ -17,13 +17,12 @@ from pathlib import Path
 
 import click
 
-from loadtest.sidecar import running
+from loadtest.sidecar import copies, running
 from server.client import Client
 from server.replays.drive import Replay, Report
 from server.replays.mapping import read_mapping
 from server.replays.rows import Row, read_rows, shuffled
 from server.replays.statistics import Estimate, summed
-from server.strict_yaml import Document
 
 SEEDS_MAX = 100
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
@@ -62,7 +61,7 @@ def study(
     config: Path, rows: list[Row], placements: Sequence[str], seeds: int, batch: int, limit: int | None
 ) -> dict[str, list[Report]]:
     """Every run's report, by placement."""
-    document = copies(Document(config.read_bytes(), str(config)).value, placements, seeds)
+    document = copies(config, placements, range(1, seeds + 1))
     with (
         tempfile.TemporaryDirectory() as folder,
         running(Path(folder), document) as sidecar,
@@ -76,15 +75,6 @@ def study(
             ]
             for placement in placements
         }
-
-
-def copies(document: object, placements: Sequence[str], seeds: int) -> dict[str, object]:
-    """A configuration in which each placement stands once a seed, as NAME.SEED, so that each run is fresh."""
-    if not isinstance(document, dict) or not set(placements) <= set(document["placements"]):
-        raise click.UsageError(f"the configuration has no placements {', '.join(placements)}")
-    every = document["placements"]
-    fresh = {f"{name}.{seed}": every[name] for name in placements for seed in range(1, seeds + 1)}
-    return {**document, "placements": fresh}
 
 
 def _run(client: Client, placement: str, rows: list[Row], batch: int) -> Report:
@@ -131,9 +121,7 @@ def main(
     print(
         f"{log.name}: {logged.rows} rows, logged mean {logged.mean:.4f}; {seeds} seeds, batches of {batch}\n"
     )
-    print(
-        "| placement | matched rows | mean | sd of seeds | range of seeds | 95 % of one run | second half | bar |"
-    )
+    print("| placement | matched rows | mean | sd of seeds | range | 95 % of a run | second half | bar |")
     print("|---|---|---|---|---|---|---|---|")
     for figure in figures:
         print(figure.row())

@@ -4,11 +4,13 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from server.strict_yaml import Document
 
 START_S = 120.0
 """Seconds a start may take: on a machine that never compiled the kernels, about a minute."""
@@ -47,6 +49,16 @@ def running(folder: Path, config: Mapping[str, object] | None = None) -> Iterato
         yield _when_ready(process, log)
     finally:
         _stop(process, log)
+
+
+def copies(config: Path, placements: Sequence[str], runs: Iterable[object]) -> dict[str, object]:
+    """A configuration's document in which each placement stands once a run, as NAME.RUN, so each is fresh."""
+    document = Document(config.read_bytes(), str(config)).value
+    if not isinstance(document, dict) or not set(placements) <= set(document["placements"]):
+        raise ValueError(f"{config} has not all of the placements {', '.join(placements)}")
+    every = document["placements"]
+    names = [(name, run) for name in placements for run in runs]
+    return {**document, "placements": {f"{name}.{run}": every[name] for name, run in names}}
 
 
 def _when_ready(process: subprocess.Popen[bytes], log: Path) -> Sidecar:

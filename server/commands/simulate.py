@@ -1,6 +1,7 @@
 """`banditd simulate`: shoppers with known response rates visit a running sidecar."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -22,6 +23,7 @@ from server.simulation.view import LiveView, show_report
     type=click.Path(path_type=Path, dir_okay=False),
     help="Scenario file (YAML). Default: the scenario of the embedded demo configuration.",
 )
+@click.option("--placement", help="Visit this placement instead of the scenario's; its arms are the same.")
 @click.option(
     "--shoppers", type=click.IntRange(1, SHOPPERS_MAX), default=20_000, show_default=True, help="Visits."
 )
@@ -35,6 +37,7 @@ def simulate(
     *,
     client: Client,
     scenario_path: Path | None,
+    placement: str | None,
     shoppers: int,
     seed: int,
     batch: int,
@@ -50,6 +53,8 @@ def simulate(
         scenario = read_scenario(scenario_path or demo_path())
     except ConfigError as error:
         raise DriveError(str(error), ExitCode.CONFIG) from None
+    if placement is not None:
+        scenario = replace(scenario, placement=placement)
     console = output_console(as_json=as_json)
     run = Simulation(scenario, client, shoppers, batch, seed, shuffle_contexts)
     with driving(client), LiveView(console, shoppers) as view:

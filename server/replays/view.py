@@ -16,9 +16,9 @@ def show_report(console: Console, report: Report) -> None:
     """The tables, then every warning."""
     console.print(_summary(report))
     console.print(_arms(report))
-    console.print(LEGEND, highlight=False)
+    console.print(LEGEND, highlight=False, soft_wrap=True)
     for warning in report.warnings:
-        console.print(f"warning: {warning}", style="bold", highlight=False, markup=False)
+        console.print(f"warning: {warning}", style="bold", highlight=False, markup=False, soft_wrap=True)
 
 
 def _table(title: str, *headings: str) -> Table:

@@ -107,7 +107,7 @@ def show_report(console: Console, report: Report) -> None:
         add_earnings(table, f"  {policy}", earned)
     console.print(table)
     console.print(_segments_table(report))
-    console.print(_legend(report), highlight=False)
+    console.print(_legend(report), highlight=False, soft_wrap=True)
 
 
 def _segments_table(report: Report) -> Table:
