@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from bandit.config import Feature, FeatureKind, Placement, Scale, columns_of
+from bandit.config import Feature, FeatureKind, Placement, Scale, column_names, columns_of
 from bandit.errors import BanditError, Reason
 from bandit.hashing import feature_bucket
 from bandit.tally import Indices, Values
@@ -59,6 +59,19 @@ class Encoder:
                 value.append(mapped)
         unknown = len(categories) + len(numbers) - known
         return np.array(index, np.uint16), np.array(value, np.float32), unknown
+
+
+def column_meanings(placement: Placement) -> list[object]:
+    """Return a value for each column that is equal for columns, of any configuration, that mean the same.
+
+    With its name goes what is mapped to it: a hashed feature of other buckets, or a number of another range,
+    has columns of the same names that have learned about something else.
+    """
+    mappings: list[object] = [None]
+    for feature in placement.features:
+        mapping = (feature.kind, feature.buckets, feature.minimum, feature.maximum, feature.scale)
+        mappings += [mapping] * columns_of(feature)
+    return list(zip(column_names(placement), mappings, strict=True))
 
 
 def _category(feature: Feature, first: int) -> _ColumnOf:

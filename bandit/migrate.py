@@ -1,9 +1,12 @@
 """A placement's state under another configuration: what was learned about what remains, remains."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from bandit.config import ArmState, Config, Placement, Problem, column_names
+from bandit.config import ArmState, Config, Placement, Problem
 from bandit.counters import Counters
+from bandit.features import column_meanings
 from bandit.limits import EVENTS_MAX
 from bandit.placement import PlacementState
 from bandit.tally import Forgetting
@@ -41,7 +44,7 @@ def migrated(held: PlacementState, config: Placement, now_us: int) -> PlacementS
     """Return the state of `config` with all that `held` knows about the arms and columns of both."""
     old = held.config
     arms = _positions([arm.id for arm in config.arms], [arm.id for arm in old.arms])
-    columns = _positions(list(column_names(config)), list(column_names(old)))
+    columns = _positions(column_meanings(config), column_meanings(old))
     tally = held.tally.rearranged(arms, columns)
     strata = held.strata.rearranged(old, config, arms)
     forgetting = held.forgetting
@@ -61,7 +64,7 @@ def migrated(held: PlacementState, config: Placement, now_us: int) -> PlacementS
     return state
 
 
-def _positions(new: list[str], old: list[str]) -> list[int]:
+def _positions(new: Sequence[object], old: Sequence[object]) -> list[int]:
     at = {name: position for position, name in enumerate(old)}
     return [at.get(name, -1) for name in new]
 

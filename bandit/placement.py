@@ -6,10 +6,10 @@ It changes in three ways only: an exposure, a credit (a decision's R moves), and
 import numpy as np
 from numpy.typing import NDArray
 
-from bandit.config import ArmState, Placement, column_names
+from bandit.config import ArmState, Placement
 from bandit.counters import Counters
 from bandit.eligibility import Eligibility
-from bandit.features import Encoder
+from bandit.features import Encoder, column_meanings
 from bandit.ledger import Ledger
 from bandit.model import LinearModel
 from bandit.policies import LINEAR, Policy, make_policy
@@ -74,8 +74,8 @@ class PlacementState:
         """Return, for each column of another configuration of this placement, the one here, or -1."""
         columns = self._columns.get(schema.schema_id)
         if columns is None:
-            here = {name: column for column, name in enumerate(column_names(self.config))}
-            columns = np.array([here.get(name, -1) for name in column_names(schema)], np.int64)
+            here = {meaning: column for column, meaning in enumerate(column_meanings(self.config))}
+            columns = np.array([here.get(meaning, -1) for meaning in column_meanings(schema)], np.int64)
             self._columns[schema.schema_id] = columns
         return columns
 
