@@ -194,3 +194,15 @@ def test_replay_refuses_an_arm_the_placement_lacks(tmp_path: Path, log: Path) ->
     assert "log.csv: line 302: placement 'replayed' cannot serve the logged arm 'c'" in " ".join(
         done.output.split()
     )
+
+
+def test_the_ten_line_client_works(sidecar: Sidecar) -> None:
+    """examples/client.py, as it is but for the address, shows an arm and teaches a click."""
+    source = (Path(__file__).parents[2] / "examples" / "client.py").read_text()
+    assert "127.0.0.1:50051" in source
+    there = [sys.executable, "-c", source.replace("127.0.0.1:50051", sidecar.target)]
+    done = subprocess.run(there, check=False, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    shown, learned = done.stdout.splitlines()
+    assert shown.split()[1] in {"mens", "womens", "sale"}
+    assert learned == "learned: REWARD_OUTCOME_APPLIED"
