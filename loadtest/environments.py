@@ -1,4 +1,4 @@
-"""Simulated decisions with known truth, for comparing learners: contexts, and what every arm would have earned.
+"""Simulated decisions with known truth: contexts, and what every arm would have earned.
 
 Everything of a run comes from its seed and is drawn before any learner acts, so learners are compared on the
 same visitors, the same luck and the same arms.

@@ -64,14 +64,14 @@ class Ours:
     def learn(self, x: Context, arm: int, reward: float) -> None:
         """See `Learner`."""
         self._tally.expose(arm, self._index, x, 1.0)
-        self._model.expose(self._tally, arm, self._index, x, 1.0)
+        self._model.expose(self._tally, arm, self._index, x, 1.0, 1.0)
         self._model.maintain(self._tally, 1.0)
         self._tally.credit(arm, self._index, x, (0.0, reward), 1.0)
         self._model.credit(self._tally, arm, self._index, x, reward)
 
 
 class MABWiser:
-    """MABWiser's LinTS or LinUCB. It cannot predict before its first fit: the first arm is drawn at random."""
+    """MABWiser's LinTS or LinUCB. It cannot predict before a first fit: the first arm is drawn at random."""
 
     def __init__(self, arms: int, policy: LearningPolicy, seed: int) -> None:
         self._mab = MAB(list(range(arms)), policy, seed=seed)

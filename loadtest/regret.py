@@ -4,9 +4,9 @@
     python -m loadtest.regret --report
 
 Each (environment, seed, learner) is a run; finished runs are appended to a file of JSON lines and not run
-again, so a long study can be stopped and resumed. Prints a table: mean regret over the seeds, the ratio of the
-means, and the upper end of its 95 % interval (bootstrap over seeds, pairs kept together). Exits with 1 if that
-exceeds the bar anywhere.
+again, so a long study can be stopped and resumed. Prints a table: mean regret over the seeds, the ratio of
+the means, and the upper end of its 95 % interval (bootstrap over seeds, pairs kept together). Exits with 1 if
+that exceeds the bar anywhere.
 """
 
 import os
@@ -95,18 +95,17 @@ def report(regrets: Regrets, runs: list[Run]) -> bool:
     seeds = sorted({seed for _, _, seed, _ in runs})
     for environment, steps in worlds:
         for ours, theirs in PAIRS:
-            keys = [
-                ((environment, steps, seed, ours), (environment, steps, seed, theirs)) for seed in seeds
-            ]
+            keys = [((environment, steps, seed, ours), (environment, steps, seed, theirs)) for seed in seeds]
             pairs = np.array([(regrets[a], regrets[b]) for a, b in keys if a in regrets and b in regrets])
             if not len(pairs):
                 continue
             mine, peer = pairs.mean(axis=0)
             bound = ratio_bound(pairs[:, 0], pairs[:, 1])
             good = good and bound <= BAR
+            verdict = f"{'≤' if bound <= BAR else 'above'} {BAR}"
             print(
-                f"| {environment}, {steps:,} steps | {len(pairs)} | {ours} | {mine:.1f} | {theirs} | {peer:.1f} "
-                f"| {mine / peer:.3f} | {bound:.3f} | {'≤' if bound <= BAR else 'above'} {BAR} |"
+                f"| {environment}, {steps:,} steps | {len(pairs)} | {ours} | {mine:.1f} "
+                f"| {theirs} | {peer:.1f} | {mine / peer:.3f} | {bound:.3f} | {verdict} |"
             )
     return good
 
@@ -116,7 +115,9 @@ def report(regrets: Regrets, runs: list[Run]) -> bool:
 @click.option("--seeds", default=20, show_default=True, type=click.IntRange(1, 1000))
 @click.option("--steps", default=20_000, show_default=True, type=click.IntRange(1, 1_000_000))
 @click.option("--jobs", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes.")
-@click.option("--results", default=Path("data/regret.jsonl"), show_default=True, type=click.Path(path_type=Path))
+@click.option(
+    "--results", default=Path("data/regret.jsonl"), show_default=True, type=click.Path(path_type=Path)
+)
 @click.option("--report", "only_report", is_flag=True, help="Print what is finished; run nothing.")
 def main(
     environments: tuple[str, ...], seeds: int, steps: int, jobs: int, results: Path, only_report: bool
