@@ -13,11 +13,11 @@ narrowest)) panels, whatever the arms: 8 for equal widths, below 64 at a ratio o
 every ratio.
 
 Measured against five times finer panels and wider reach, over 1,500 random cases a size (similar widths,
-ratios to 10⁶, ties, clusters of equal arms): the error is at most 1e-8 up to 10 arms, 1e-7 up to 50, 2.3e-6 at
-256, and the sum before normalising is 1 within 1.8e-5; tests/core/test_gaussian.py asks an adaptive quadrature,
-closed forms and Monte Carlo too. What is worse: panels of 2.0 err by 2e-5 in a cluster of 256; 32 nodes over one
-window by 2.5e-4 at similar widths and by 0.25 at a ratio of 100. On one core of an AMD EPYC: 2 µs for 3
-arms, 3-9 for 10, 11-40 for 50, 55-90 for 256.
+ratios to 10⁶, ties, clusters of equal arms): the error is at most 1e-8 up to 10 arms, 1e-7 up to 50, 2.3e-6
+at 256, and the sum before normalising is 1 within 1.8e-5; tests/core/test_gaussian.py asks an adaptive
+quadrature, closed forms and Monte Carlo too. What is worse: panels of 2.0 err by 2e-5 in a cluster of 256; 32
+nodes over one window by 2.5e-4 at similar widths and by 0.25 at a ratio of 100. On one core of an AMD EPYC:
+2 µs for 3 arms, 3-9 for 10, 11-40 for 50, 55-90 for 256.
 
 A width of zero (or below 1e-300) is a point mass: of several, only the highest can win, and of equally high
 ones the lowest index. It then is one more lower bound, and wins where all others stay below it.
