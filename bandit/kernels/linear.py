@@ -30,11 +30,11 @@ def _outer_example() -> Arguments:
 
 @kernel(_outer_example)
 def add_outer(A: Floats, index: Indices, value: Values, weight: float) -> None:
-    """Add weight · x xᵀ to `A`."""
+    """Add weight · x xᵀ to `A`. float32s multiply exactly in float64: `A` stays symmetric to the bit."""
     for i in range(index.size):
-        scaled = weight * value[i]
+        exact = np.float64(value[i])
         for j in range(index.size):
-            A[index[i], index[j]] += scaled * value[j]
+            A[index[i], index[j]] += weight * (exact * value[j])
 
 
 def _scaled_example() -> Arguments:
