@@ -48,6 +48,8 @@ class Counts:
     """refusals by reason, those of single items in a batch included"""
     reloads: dict[str, int] = field(default_factory=lambda: {"applied": 0, "refused": 0})
     """attempts to read the configuration again, by what became of them"""
+    rewards_unrecorded: int = 0
+    """rewards answered UNRECORDED: their decision's placement, arm or process is gone"""
     start_s: float = 0.0
     """seconds from the process's start to being ready; 0 before that"""
 

@@ -15,6 +15,7 @@ from bandit.errors import BanditError, Reason
 from bandit.limits import BATCH_MAX
 from server import limits
 from server.codec import decode, encode_choice, too_large
+from server.counts import Counts
 from server.errors import ShellError, ShellReason, status
 from server.failures import Failures
 from server.methods import Methods
@@ -39,9 +40,10 @@ class BanditHandlers:
     `now_us` is the learning clock.
     """
 
-    def __init__(self, now_us: Callable[[], int], failures: Failures) -> None:
+    def __init__(self, now_us: Callable[[], int], counts: Counts, failures: Failures) -> None:
         self.engine: Engine | None = None
         self._now_us = now_us
+        self._counts = counts
         self._failures = failures
 
     def methods(self) -> Methods:
@@ -65,7 +67,7 @@ class BanditHandlers:
         """RewardRequest → RewardResponse."""
         engine = ready(self.engine)
         request = decode(pb.RewardRequest, data, limits.REQUEST_BYTES_MAX)
-        return _reward(engine, request, self._now_us()).SerializeToString()
+        return self._reward(engine, request).SerializeToString()
 
     def choose_batch(self, data: bytes) -> bytes:
         """ChooseBatchRequest → ChooseBatchResponse: one result an item, in order."""
@@ -88,10 +90,17 @@ class BanditHandlers:
         for item in items:
             result = response.results.add()
             try:
-                result.response.CopyFrom(_reward(engine, item, self._now_us()))
+                result.response.CopyFrom(self._reward(engine, item))
             except Exception as error:  # noqa: BLE001 - as in choose_batch
                 result.error.CopyFrom(status(self._failures.of(error, f"/{SERVICE}/RewardBatch")))
         return response.SerializeToString()
+
+    def _reward(self, engine: Engine, request: pb.RewardRequest) -> pb.RewardResponse:
+        value = request.value if request.HasField("value") else 1.0
+        outcome = engine.reward(request.decision_id, request.event, value, request.event_id, self._now_us())
+        if outcome is Outcome.UNRECORDED:
+            self._counts.rewards_unrecorded += 1
+        return pb.RewardResponse(outcome=OUTCOMES[outcome])
 
 
 def ready(engine: Engine | None) -> Engine:
@@ -116,12 +125,6 @@ def _choose(engine: Engine, request: pb.ChooseRequest, now_us: int) -> pb.Choose
             now_us,
         )
     )
-
-
-def _reward(engine: Engine, request: pb.RewardRequest, now_us: int) -> pb.RewardResponse:
-    value = request.value if request.HasField("value") else 1.0
-    outcome = engine.reward(request.decision_id, request.event, value, request.event_id, now_us)
-    return pb.RewardResponse(outcome=OUTCOMES[outcome])
 
 
 def _items(items: Sequence[Q], batch_bytes: int) -> Sequence[Q]:

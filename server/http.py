@@ -11,9 +11,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socket import AF_INET, AF_INET6, socket
 from typing import NamedTuple
 
+import structlog
+
 from server import limits
 from server.addresses import Address
 from server.exit_codes import ExitCode, StartError
+from server.logs import places
 
 
 class Page(NamedTuple):
@@ -107,7 +110,17 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         page = self.table.get(self.path.partition("?")[0])
-        self._send(page() if page else text_page("not found", HTTPStatus.NOT_FOUND))
+        if page is None:
+            self._send(text_page("not found", HTTPStatus.NOT_FOUND))
+            return
+        try:
+            found = page()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
+            structlog.get_logger().error(
+                "internal error", path=self.path, error=type(error).__name__, places=places(error)
+            )
+            found = text_page("internal error", HTTPStatus.INTERNAL_SERVER_ERROR)
+        self._send(found)
 
     do_HEAD = do_GET  # noqa: N815 - http.server looks for this name
 

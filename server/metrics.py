@@ -53,6 +53,11 @@ class ShellCollector(Collector):
         for reason, count in list(self._counts.errors.items()):
             errors.add_metric([reason], count)
         yield errors
+        yield CounterMetricFamily(
+            "banditd_rewards_unrecorded",
+            "rewards whose decision is not in memory any more",
+            value=self._counts.rewards_unrecorded,
+        )
         reloads = CounterMetricFamily(
             "banditd_config_reloads", "reads of the configuration", labels=["result"]
         )

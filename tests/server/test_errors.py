@@ -1,6 +1,7 @@
 """Every reason reaches the client with its code and its ErrorInfo, and nothing else does."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,8 @@ from server.codes import Code
 from server.errors import CODES, ShellError, ShellReason
 from server.pb import bandit_pb2 as pb
 from tests.server.running import CONFIG, WAIT_S, Loop, Running, refused, running, unary
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "errors.md"
 
 Call = Callable[[Running], object]
 
@@ -211,6 +214,12 @@ def test_long_texts_are_cut_to_fit_trailers() -> None:
     assert len(errors.status(found).SerializeToString()) + len(found.message.encode()) * 3 < 20_000
     assert found.message.endswith("…")
     assert len(found.metadata["problem"]) == 256
+
+
+def test_every_reason_is_documented() -> None:
+    """docs/errors.md has a row for each reason with its code, and no other."""
+    rows = dict(re.findall(r"^\| `([A-Z_]+)` \| `([A-Z_]+)` \|", DOCUMENT.read_text(), re.MULTILINE))
+    assert rows == {reason.value: code.name for reason, code in CODES.items()}
 
 
 def test_shell_errors_have_the_shape_of_the_cores() -> None:
