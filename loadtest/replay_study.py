@@ -4,8 +4,9 @@
         --mapping examples/replay/hillstrom-mapping.yaml --log hillstrom.csv.gz \
         --placement hillstrom-thompson --bar 0.178 --placement hillstrom-linear --bar 0.174
 
-Prints, for each placement, the mean reward of matched rows over the seeds against the logged mean, and exits
-with 1 when a placement is below its bar. Runs go one after another, so they do not share a machine's noise.
+Prints, for each placement, the mean reward of matched rows over the seeds against the logged mean, and in how
+many runs the interval holds that mean. Exits with 1 when a placement is below its bar. Runs go one after
+another, so they do not share a machine's noise.
 """
 
 import statistics
@@ -42,7 +43,7 @@ class Figures:
         """Mean over the seeds of the mean reward of matched rows."""
         return statistics.fmean(run.mean or 0.0 for run in self.matched)
 
-    def row(self) -> str:
+    def row(self, logged: float) -> str:
         """The placement as a line of the table."""
         means = [run.mean or 0.0 for run in self.matched]
         spread = statistics.stdev(means) if len(means) > 1 else 0.0
@@ -50,10 +51,11 @@ class Figures:
         rows = statistics.fmean(run.rows for run in self.matched)
         low = statistics.fmean(run.low or 0.0 for run in self.matched)
         high = statistics.fmean(run.high or 0.0 for run in self.matched)
+        held = sum((run.low or 0.0) <= logged <= (run.high or 1.0) for run in self.matched)
         verdict = "" if self.bar == 0 else f"≥ {self.bar:g} {'PASS' if self.mean >= self.bar else 'FAIL'}"
         return (
             f"| {self.placement} | {rows:.0f} | {self.mean:.4f} | {spread:.4f} "
-            f"| {min(means):.4f}–{max(means):.4f} | {low:.4f}–{high:.4f} | {late:.4f} | {verdict} |"
+            f"| {min(means):.4f}–{max(means):.4f} | {low:.4f}–{high:.4f} | {late:.4f} | {held} of {len(means)} | {verdict} |"
         )
 
 
@@ -121,10 +123,12 @@ def main(
     print(
         f"{log.name}: {logged.rows} rows, logged mean {logged.mean:.4f}; {seeds} seeds, batches of {batch}\n"
     )
-    print("| placement | matched rows | mean | sd of seeds | range | 95 % of a run | second half | bar |")
-    print("|---|---|---|---|---|---|---|---|")
+    print(
+        "| placement | matched rows | mean | sd of seeds | range | 95 % of a run | second half | holds log | bar |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|")
     for figure in figures:
-        print(figure.row())
+        print(figure.row(logged.mean or 0.0))
     for warning in sorted({warning for runs in reports.values() for run in runs for warning in run.warnings}):
         print(f"warning: {warning}")
     sys.exit(any(figure.mean < figure.bar for figure in figures))

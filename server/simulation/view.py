@@ -1,5 +1,7 @@
 """Shows a simulation: a live table with a bar on a terminal, a line every tenth of the way elsewhere."""
 
+import math
+import time
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Self
@@ -10,6 +12,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from server.simulation.scores import Earnings, Report, Scores
+
+REDRAW_S = 0.25
+"""Seconds between two drawings of the live table."""
 
 LINES = 10
 """Plain lines in all, when the output is not a terminal."""
@@ -30,7 +35,8 @@ class LiveView(AbstractContextManager["LiveView"]):
         )
         self._bar = Progress(*columns, console=console)
         self._task = self._bar.add_task("shoppers", total=shoppers)
-        self._live = Live(console=console, refresh_per_second=4, transient=True)
+        self._live = Live(console=console, auto_refresh=False, transient=True)
+        self._drawn_s = -math.inf
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
@@ -46,11 +52,18 @@ class LiveView(AbstractContextManager["LiveView"]):
     def update(self, scores: Scores) -> None:
         """Show the state after a block."""
         if self._console.is_terminal:
-            self._bar.update(self._task, completed=len(scores))
-            self._live.update(Group(self._bar, *_tables(scores)))
+            self._draw(scores)
         elif len(scores) * LINES >= (self._lines + 1) * self._shoppers:
             self._lines = len(scores) * LINES // self._shoppers
             self._console.print(plain_line(scores), soft_wrap=True, highlight=False, markup=False)
+
+    def _draw(self, scores: Scores) -> None:
+        """Draw anew, but not more often than the eye follows: the figures are sums over all visits."""
+        now_s = time.monotonic()
+        if now_s - self._drawn_s >= REDRAW_S or len(scores) == self._shoppers:
+            self._drawn_s = now_s
+            self._bar.update(self._task, completed=len(scores))
+            self._live.update(Group(self._bar, *_tables(scores)), refresh=True)
 
 
 def recent(scores: Scores) -> int:

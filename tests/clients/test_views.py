@@ -1,0 +1,52 @@
+"""What a person sees: live tables on a terminal, plain lines elsewhere, and the final tables."""
+
+import io
+
+from rich.console import Console
+
+from server.replays.drive import Replay
+from server.replays.view import show_report as show_replay
+from server.simulation.drive import Simulation
+from server.simulation.view import LiveView, show_report
+from tests.clients.stand_in import StandIn
+from tests.clients.test_replay import log, personal
+from tests.clients.test_simulation import CROSSOVER, oracle
+
+
+def shown(*, terminal: bool) -> str:
+    """Everything that a simulation of 1,000 shoppers prints."""
+    output = io.StringIO()
+    console = Console(file=output, force_terminal=terminal, width=100, color_system=None)
+    run = Simulation(CROSSOVER, StandIn(oracle), 1000, 50, 3)
+    with LiveView(console, 1000) as view:
+        run.progress = view.update
+        run.run()
+    show_report(console, run.scores.report(3, shuffled=False))
+    return output.getvalue()
+
+
+def test_a_terminal_gets_a_live_table() -> None:
+    """A bar, arm shares and earnings while it runs; the final tables at the end."""
+    text = shown(terminal=True)
+    assert "1000/1000" in text
+    assert "served lately" in text
+    assert "latest tenth" in text
+    assert "last half" in text
+
+
+def test_elsewhere_ten_plain_lines() -> None:
+    """Without a terminal: one line every tenth of the way, no control characters."""
+    text = shown(terminal=False)
+    assert sum("shoppers: reward" in line for line in text.splitlines()) == 10
+    assert "\x1b" not in text
+    assert "platform = web" in text
+
+
+def test_a_replay_s_tables_and_warnings() -> None:
+    """Logged, matched, second half, policies and arms; warnings last."""
+    output = io.StringIO()
+    run = Replay("p", log(300)[:200], StandIn(personal), 64)
+    run.run()
+    show_replay(Console(file=output, width=100, color_system=None), run.report())
+    for words in ("logged", "matched", "second half", "wilson", "Li et al. 2011"):
+        assert words in output.getvalue()
