@@ -26,6 +26,17 @@ from server.replays.rows import Row, read_rows, shuffled
 from server.replays.statistics import Estimate, summed
 
 SEEDS_MAX = 100
+HEADINGS = (
+    "placement",
+    "matched rows",
+    "mean",
+    "sd of seeds",
+    "range",
+    "95 % of a run",
+    "second half",
+    "holds the log's",
+    "bar",
+)
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
@@ -55,7 +66,8 @@ class Figures:
         verdict = "" if self.bar == 0 else f"≥ {self.bar:g} {'PASS' if self.mean >= self.bar else 'FAIL'}"
         return (
             f"| {self.placement} | {rows:.0f} | {self.mean:.4f} | {spread:.4f} "
-            f"| {min(means):.4f}–{max(means):.4f} | {low:.4f}–{high:.4f} | {late:.4f} | {held} of {len(means)} | {verdict} |"
+            f"| {min(means):.4f}–{max(means):.4f} | {low:.4f}–{high:.4f} | {late:.4f} "
+            f"| {held} of {len(means)} | {verdict} |"
         )
 
 
@@ -120,13 +132,8 @@ def main(
         Figures(name, bar, [run.matched for run in reports[name]], [run.second_half for run in reports[name]])
         for name, bar in zip(placements, bars or [0.0] * len(placements), strict=True)
     ]
-    print(
-        f"{log.name}: {logged.rows} rows, logged mean {logged.mean:.4f}; {seeds} seeds, batches of {batch}\n"
-    )
-    print(
-        "| placement | matched rows | mean | sd of seeds | range | 95 % of a run | second half | holds log | bar |"
-    )
-    print("|---|---|---|---|---|---|---|---|---|")
+    print(f"{log.name}: {logged.rows} rows, logged mean {logged.mean:.4f}; {seeds} seeds, batches of {batch}")
+    print(f"\n| {' | '.join(HEADINGS)} |\n{'|---' * len(HEADINGS)}|")
     for figure in figures:
         print(figure.row(logged.mean or 0.0))
     for warning in sorted({warning for runs in reports.values() for run in runs for warning in run.warnings}):
