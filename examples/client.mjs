@@ -10,4 +10,3 @@ const call = (method, request) => promisify(client[method]).call(client, request
 const choice = await call('Choose', { placement: 'home-hero', unit: 'visitor-7', categories: { interest: 'mens' } });
 console.log('show', choice.arm, choice.payload);
 console.log('learned:', await call('Reward', { decision_id: choice.decision_id, event: 'click' }));
-client.close();
