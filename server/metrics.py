@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 from bandit.counters import Outcome
 from bandit.engine import Engine
 from bandit.placement import PlacementState
+from server import collector
 from server.clock import LearningClock
 from server.codes import Code
 from server.counts import LATENCY_BOUNDS_NS, Counts
@@ -171,9 +172,9 @@ def registry(shell: ShellCollector) -> prometheus_client.CollectorRegistry:
 
 def page(source: prometheus_client.CollectorRegistry) -> Page:
     """/metrics: the text format of Prometheus."""
-    return Page(
-        HTTPStatus.OK, prometheus_client.CONTENT_TYPE_LATEST, prometheus_client.generate_latest(source)
-    )
+    with collector.resting():
+        body = prometheus_client.generate_latest(source)
+    return Page(HTTPStatus.OK, prometheus_client.CONTENT_TYPE_LATEST, body)
 
 
 def _gauge(name: str, text: str, value: float, **labels: str) -> Metric:
