@@ -93,7 +93,6 @@ def study(
 
 def _run(client: Client, placement: str, rows: list[Row], batch: int) -> Report:
     run = Replay(placement, rows, client, batch)
-    run.check_arms()
     run.run()
     report = run.report()
     print(f"{placement}: {report.matched}", file=sys.stderr, flush=True)

@@ -12,7 +12,7 @@ from server.client import Client
 from server.commands.driving import DriveError, batch_option, connection_options, driving, output_console
 from server.exit_codes import ExitCode
 from server.replays.drive import Replay
-from server.replays.mapping import read_mapping
+from server.replays.mapping import Mapping, read_mapping
 from server.replays.rows import LogError, Row, read_rows, shuffled
 from server.replays.statistics import Sums
 from server.replays.view import show_report
@@ -45,12 +45,12 @@ def replay(
     A row counts when the arm chosen is the logged one (Li et al. 2011): unbiased where the log chose its
     arms uniformly at random. See docs/replay.md.
     """
-    rows = _load(log, mapping_path, seed, limit)
+    mapping, rows = _load(log, mapping_path, seed, limit)
     console = output_console(as_json=as_json)
     run = Replay(placement, rows, client, batch)
     with driving(client):
         try:
-            run.check_arms()
+            run.check_arms(mapping.arm_column)
         except LogError as error:
             raise DriveError(f"{log}: {error}") from None
         finished = _drive(run, console)
@@ -63,9 +63,10 @@ def replay(
         raise DriveError(f"interrupted after {report.rows} of {len(rows)} rows")
 
 
-def _load(log: Path, mapping_path: Path, seed: int, limit: int | None) -> list[Row]:
+def _load(log: Path, mapping_path: Path, seed: int, limit: int | None) -> tuple[Mapping, list[Row]]:
     try:
-        return shuffled(read_rows(log, read_mapping(mapping_path)), seed, limit)
+        mapping = read_mapping(mapping_path)
+        return mapping, shuffled(read_rows(log, mapping), seed, limit)
     except ConfigError as error:
         raise DriveError(str(error), ExitCode.CONFIG) from None
     except LogError as error:

@@ -72,8 +72,11 @@ class Replay:
     _by_arm: dict[str, Sums] = field(init=False, default_factory=dict)
     _outcomes: Counter[str] = field(init=False, default_factory=Counter)
 
-    def check_arms(self) -> None:
-        """Ask whether the placement can serve every arm of the log; teaches nothing. Raises LogError."""
+    def check_arms(self, column: str) -> None:
+        """Ask whether the placement can serve every arm of the log's `column`; teaches nothing.
+
+        Raises LogError.
+        """
         first = {row.arm: row for row in reversed(self.rows)}
         rows = list(first.values())
         for start in range(0, len(rows), BATCH_MAX):
@@ -82,9 +85,9 @@ class Replay:
             for row, reply in zip(part, replies, strict=True):
                 if isinstance(reply, CallError) and reply.reason == Reason.NO_ELIGIBLE_ARM:
                     raise LogError(
-                        f"line {row.line}: placement {self.placement!r} cannot serve the logged arm "
-                        f"{row.arm!r} in that row's context; configure it, map it with the mapping's "
-                        "$.arm.values, or leave its rows out with where"
+                        f"line {row.line}, column {column!r}: placement {self.placement!r} cannot serve "
+                        f"the logged arm {row.arm!r} in that row's context; configure it, map it with the "
+                        "mapping's $.arm.values, or leave its rows out with where"
                     )
                 unwrap(reply)
 

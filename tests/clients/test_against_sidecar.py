@@ -191,8 +191,9 @@ def test_replay_refuses_an_arm_the_placement_lacks(tmp_path: Path, log: Path) ->
         arguments = ("--mapping", str(tmp_path / "mapping.yaml"), "--placement", "replayed")
         done = command("replay", str(log), "--target", sidecar.target, *arguments)
     assert done.exit_code == 1
-    assert "log.csv: line 302: placement 'replayed' cannot serve the logged arm 'c'" in " ".join(
-        done.output.split()
+    assert (
+        "log.csv: line 302, column 'arm': placement 'replayed' cannot serve the logged arm 'c'"
+        in " ".join(done.output.split())
     )
 
 

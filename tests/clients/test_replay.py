@@ -75,8 +75,10 @@ def test_an_arm_the_placement_lacks_is_named_with_its_line() -> None:
         return "a" if "a" in request.arms else CallError("FAILED_PRECONDITION", "none", "NO_ELIGIBLE_ARM")
 
     sidecar = StandIn(choose)
-    with pytest.raises(LogError, match=r"line \d+: placement 'p' cannot serve the logged arm 'b'"):
-        Replay("p", log(20), sidecar, 10).check_arms()
+    with pytest.raises(
+        LogError, match=r"line \d+, column 'arm': placement 'p' cannot serve the logged arm 'b'"
+    ):
+        Replay("p", log(20), sidecar, 10).check_arms("arm")
     assert all(request.defer_exposure for request in sidecar.requests)
     assert sidecar.rewards == []
 
