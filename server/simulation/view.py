@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Self
@@ -12,6 +13,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from server.simulation.scores import Earnings, Report, Scores
+
+ARMS_SHOWN = 6
+"""Arms in a table; of more, the most served. All are in --json."""
 
 REDRAW_S = 0.25
 """Seconds between two drawings of the live table."""
@@ -74,7 +78,8 @@ def recent(scores: Scores) -> int:
 def plain_line(scores: Scores) -> str:
     """The state in one line: how far, what is earned, the arms served lately."""
     earned = scores.earnings()
-    shares = " ".join(f"{arm} {share:.0%}" for arm, share in scores.arm_shares(recent(scores)).items())
+    lately = scores.arm_shares(recent(scores))
+    shares = " ".join(f"{arm} {lately[arm]:.0%}" for arm in most_served(lately))
     return (
         f"{len(scores)} shoppers: reward {earned.served:.4f}, static {earned.static:.4f}, "
         f"oracle {earned.oracle:.4f}; lately {shares}"
@@ -86,8 +91,9 @@ def _tables(scores: Scores) -> list[RenderableType]:
     add_earnings(table, "so far", scores.earnings())
     add_earnings(table, "latest tenth", scores.earnings(recent(scores)))
     arms = Table("arm", "served lately", box=None)
-    for arm, share in scores.arm_shares(recent(scores)).items():
-        arms.add_row(arm, f"{'█' * round(share * 40)} {share:.1%}")
+    shares = scores.arm_shares(recent(scores))
+    for arm in most_served(shares):
+        arms.add_row(arm, f"{'█' * round(shares[arm] * 40)} {shares[arm]:.1%}")
     return [table, arms]
 
 
@@ -124,18 +130,28 @@ def show_report(console: Console, report: Report) -> None:
 
 
 def _segments_table(report: Report) -> Table:
+    arms = most_served(report.arm_shares)
     table = Table(title="arms served in the last half, by context", title_justify="left")
     table.add_column("context")
     table.add_column("visits", justify="right")
-    for arm in report.arm_shares:
+    for arm in arms:
         table.add_column(arm, justify="right")
     table.add_column("earns most")
-    shares = [f"{share:.1%}" for share in report.arm_shares.values()]
-    table.add_row("all", str(report.last_half.visits), *shares, "")
+    table.add_row("all", str(report.last_half.visits), *_percents(report.arm_shares, arms), "")
     for segment in report.segments:
-        shares = [f"{share:.1%}" for share in segment.shares.values()]
-        table.add_row(f"{segment.feature} = {segment.value}", str(segment.visits), *shares, segment.best)
+        name = f"{segment.feature} = {segment.value}"
+        table.add_row(name, str(segment.visits), *_percents(segment.shares, arms), segment.best)
     return table
+
+
+def most_served(shares: Mapping[str, float]) -> list[str]:
+    """The arms that fit a table, in their order: all, or the ones with the largest shares."""
+    largest = sorted(shares, key=lambda arm: shares[arm], reverse=True)[:ARMS_SHOWN]
+    return [arm for arm in shares if arm in largest]
+
+
+def _percents(shares: Mapping[str, float], arms: list[str]) -> list[str]:
+    return [f"{shares[arm]:.1%}" for arm in arms]
 
 
 def _legend(report: Report) -> str:

@@ -7,7 +7,7 @@ from rich.console import Console
 from server.replays.drive import Replay
 from server.replays.view import show_report as show_replay
 from server.simulation.drive import Simulation
-from server.simulation.view import LiveView, show_report
+from server.simulation.view import LiveView, most_served, show_report
 from tests.clients.stand_in import StandIn
 from tests.clients.test_replay import log, personal
 from tests.clients.test_simulation import CROSSOVER, oracle
@@ -40,6 +40,13 @@ def test_elsewhere_ten_plain_lines() -> None:
     assert sum("shoppers: reward" in line for line in text.splitlines()) == 10
     assert "\x1b" not in text
     assert "platform = web" in text
+
+
+def test_many_arms_show_the_most_served() -> None:
+    """Of nine arms the six with the largest shares, in the scenario's order."""
+    shares = {name: share / 45 for share, name in enumerate("abcdefghi", start=1)}
+    assert most_served(shares) == list("defghi")
+    assert most_served({"x": 0.1, "y": 0.9}) == ["x", "y"]
 
 
 def test_a_replay_s_tables_and_warnings() -> None:
