@@ -9,6 +9,9 @@ from pathlib import Path
 
 from server.exit_codes import ExitCode, StartError
 
+OPERATOR_SOCKET = "operator.sock"
+"""The operator's socket in the data directory, unless --operator-listen says otherwise."""
+
 UNIX_PATH_BYTES_MAX = 107
 """Bytes of a Unix socket's path: sockaddr_un holds 108 with the final zero."""
 

@@ -9,9 +9,6 @@ from server.addresses import Address
 from server.exit_codes import ExitCode, StartError
 from server.tls import TlsFiles
 
-OPERATOR_SOCKET = "operator.sock"
-"""The operator's socket in the data directory, unless --operator-listen says otherwise."""
-
 
 @dataclass(frozen=True, slots=True)
 class Settings:

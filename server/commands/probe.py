@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from server.addresses import parse_address
+from server.addresses import OPERATOR_SOCKET, parse_address
 from server.exit_codes import ExitCode
 
 DEFAULT_TARGET = "127.0.0.1:50051"
@@ -17,8 +17,16 @@ _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 
 
 def default_target() -> str:
-    """Where the sidecar of this environment listens: the first of BANDITD_LISTEN, else the default."""
-    first = os.environ.get("BANDITD_LISTEN", "").split()[:1]
+    """Where the sidecar of this environment can be asked.
+
+    The first of BANDITD_LISTEN, else the default; where that speaks TLS and we were given no CA, the
+    operator's socket, which answers for the whole process.
+    """
+    environment = os.environ
+    if environment.get("BANDITD_TLS_CERT") and not environment.get("BANDITD_TLS_CA"):
+        socket = f"unix:{Path(environment.get('BANDITD_DATA_DIR', 'data')) / OPERATOR_SOCKET}"
+        return environment.get("BANDITD_OPERATOR_LISTEN", socket)
+    first = environment.get("BANDITD_LISTEN", "").split()[:1]
     return str(parse_address(first[0]).reachable) if first else DEFAULT_TARGET
 
 
@@ -26,7 +34,8 @@ def default_target() -> str:
 @click.option(
     "--target",
     default=default_target,
-    help="The sidecar: HOST:PORT or unix:PATH.  [default: the first of BANDITD_LISTEN, else 127.0.0.1:50051]",
+    help="The sidecar: HOST:PORT or unix:PATH.  [default: the first of BANDITD_LISTEN, else 127.0.0.1:50051; "
+    "with BANDITD_TLS_CERT the operator's socket]",
 )
 @click.option(
     "--service",
@@ -44,10 +53,17 @@ def default_target() -> str:
 @click.option(
     "--tls-cert",
     envvar="BANDITD_PROBE_TLS_CERT",
+    allow_from_autoenv=False,  # BANDITD_TLS_CERT is the server's
     type=_FILE,
     help="Own certificate (PEM), where the sidecar asks for one.",
 )
-@click.option("--tls-key", envvar="BANDITD_PROBE_TLS_KEY", type=_FILE, help="Key of --tls-cert (PEM).")
+@click.option(
+    "--tls-key",
+    envvar="BANDITD_PROBE_TLS_KEY",
+    allow_from_autoenv=False,  # the same
+    type=_FILE,
+    help="Key of --tls-cert (PEM).",
+)
 @click.option(
     "--tls-server-name", help="Name in the sidecar's certificate, where it is not the target's host."
 )

@@ -12,9 +12,9 @@ import click
 
 from bandit.limits import LEDGER_BYTES_MAX
 from server import limits
-from server.addresses import Address, parse_address
+from server.addresses import OPERATOR_SOCKET, Address, parse_address
 from server.exit_codes import ExitCode, StartError
-from server.settings import OPERATOR_SOCKET, Settings
+from server.settings import Settings
 from server.tls import TlsFiles
 
 F = TypeVar("F", bound=Callable[..., None])

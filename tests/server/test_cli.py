@@ -75,6 +75,19 @@ def test_probe_finds_the_environments_server(monkeypatch: pytest.MonkeyPatch, sh
     assert default_target() == "127.0.0.1:50051"
 
 
+def test_probe_asks_the_operators_socket_where_tls_is_on(
+    monkeypatch: pytest.MonkeyPatch, shared: Running
+) -> None:
+    """With a server's certificate in the environment `probe` needs no files and takes none."""
+    operator = str(shared.sidecar.operator_listening)
+    monkeypatch.setenv("BANDITD_TLS_CERT", "/etc/server.pem")
+    monkeypatch.setenv("BANDITD_TLS_KEY", "/etc/server.key")
+    monkeypatch.setenv("BANDITD_DATA_DIR", str(Path(operator.removeprefix("unix:")).parent))
+    assert invoke("probe") == (0, f"{operator}: SERVING\n")
+    monkeypatch.setenv("BANDITD_OPERATOR_LISTEN", "unix:/elsewhere")
+    assert default_target() == "unix:/elsewhere"
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -17,6 +17,7 @@ from server.exit_codes import ExitCode, StartError
 from server.pb import bandit_pb2 as pb
 from server.settings import Settings
 from server.tls import TlsFiles
+from server.warmup import prepare_kernels
 from tests.server.running import CONFIG, WAIT_S, Loop, process, running, settings_in
 
 ANYWHERE = Address(host="0.0.0.0", port=0)  # noqa: S104 - what is refused
@@ -154,6 +155,15 @@ def test_without_a_configuration_the_example_is_served(tmp_path: Path) -> None:
         assert sorted(path.name for path in data.iterdir()) == ["operator.sock", "secret.key"]
         assert {stat.S_IMODE(path.stat().st_mode) for path in data.iterdir()} == {0o600}
         assert stat.S_IMODE(data.stat().st_mode) == 0o700
+
+
+def test_kernels_that_cannot_be_kept_are_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a writable folder for them the log says which variable names one."""
+    monkeypatch.setattr("bandit.kernels.jit.uncached", lambda: ("one", "two"))
+    with structlog.testing.capture_logs() as lines:
+        prepare_kernels(structlog.get_logger())
+    assert (lines[-1]["log_level"], lines[-1]["kernels"]) == ("warning", 2)
+    assert "NUMBA_CACHE_DIR" in lines[-1]["event"]
 
 
 @pytest.mark.slow
