@@ -28,6 +28,7 @@ from server.handlers import SERVICE, BanditHandlers
 from server.health import SERVICE as HEALTH_SERVICE
 from server.health import Health
 from server.keys import new_start_id, origin_name
+from server.logs import places
 from server.methods import Methods
 from server.operator_handlers import SERVICE as OPERATOR_SERVICE
 from server.operator_handlers import OperatorHandlers
@@ -166,18 +167,20 @@ class Sidecar:
         )
 
     async def _drain(self) -> None:
-        self.health.drain()
         grace_s = self.settings.drain_timeout_s
         self._log.info("draining", timeout_s=grace_s)
-        self._bandit.engine = self._operator.engine = None
-        await self._quiet(grace_s)
-        await asyncio.gather(self._data_server.stop(grace_s), self._operator_server.stop(grace_s))
-        if self.http is not None:
-            await asyncio.to_thread(self.http.stop)
-        for task in self._tasks - {asyncio.current_task()}:
-            task.cancel()
-        self._log.info("stopped", decisions=self._decisions())
-        self.stopped.set()
+        try:
+            self.health.drain()
+            self._bandit.engine = self._operator.engine = None
+            await self._quiet(grace_s)
+            await asyncio.gather(self._data_server.stop(grace_s), self._operator_server.stop(grace_s))
+            if self.http is not None:
+                await asyncio.to_thread(self.http.stop)
+        finally:
+            for task in self._tasks - {asyncio.current_task()}:
+                task.cancel()
+            self._log.info("stopped", decisions=self._decisions())
+            self.stopped.set()
 
     async def _quiet(self, grace_s: float) -> None:
         """Return when clients have understood that we leave: their calls are refused until none comes.
@@ -246,6 +249,11 @@ class Sidecar:
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            self.failed = task.exception()
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self.failed = error
+            # no request is near: what it says may be logged
+            self._log.error(
+                "internal error", error=type(error).__name__, text=str(error), places=places(error)
+            )
             self.request_stop()

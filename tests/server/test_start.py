@@ -1,17 +1,20 @@
 """Starting: what prevents it is said in one line, with an exit code of its own; and how fast it is."""
 
+import asyncio
 import os
 import socket
 import stat
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import structlog
 
 from server.addresses import Address, clear_socket_file
+from server.clock import LearningClock
 from server.commands.serve import DEMO, run
 from server.exit_codes import ExitCode, StartError
 from server.pb import bandit_pb2 as pb
@@ -155,6 +158,45 @@ def test_without_a_configuration_the_example_is_served(tmp_path: Path) -> None:
         assert sorted(path.name for path in data.iterdir()) == ["operator.sock", "secret.key"]
         assert {stat.S_IMODE(path.stat().st_mode) for path in data.iterdir()} == {0o600}
         assert stat.S_IMODE(data.stat().st_mode) == 0o700
+
+
+def test_an_engine_that_cannot_be_made_ends_the_process(
+    loop: Loop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fault while getting ready is logged with its text, everything is closed, and the start has failed."""
+
+    def broken(_: object) -> None:
+        raise MemoryError("no room for arms")
+
+    monkeypatch.setattr("server.lifecycle.Sidecar._make_engine", broken)
+    with structlog.testing.capture_logs() as lines, running(loop, tmp_path, wait=False) as server:
+        loop.run(server.sidecar.stopped.wait())
+        assert isinstance(server.sidecar.failed, MemoryError)
+    assert [line["text"] for line in lines if line["event"] == "internal error"] == ["no room for arms"]
+    assert not (tmp_path / "operator.sock").exists()
+
+
+def test_a_departed_wall_clock_is_a_warning(
+    loop: Loop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log says by how much, once; learning time goes on as if nothing had happened."""
+    monkeypatch.setattr("server.lifecycle.TICK_S", 0.001)
+    wall_ns = [10**18]
+    clock = LearningClock(lambda: wall_ns[0], lambda: 0)
+    with structlog.testing.capture_logs() as lines, running(loop, tmp_path, clock=clock) as server:
+        wall_ns[0] -= 3_600 * 10**9
+        loop.run(_until(lambda: any("wall clock" in line["event"] for line in lines)))
+        server.choose()
+        assert clock.now_us() == 10**15
+    (line,) = [line for line in lines if "wall clock" in line["event"]]
+    assert (line["log_level"], line["seconds"]) == ("warning", -3600.0)
+
+
+async def _until(holds: Callable[[], bool]) -> None:
+    """Return once it holds, letting the loop's other work go on."""
+    async with asyncio.timeout(WAIT_S):
+        while not holds():  # noqa: ASYNC110 - what it waits for is a line in a log
+            await asyncio.sleep(0.001)
 
 
 def test_kernels_that_cannot_be_kept_are_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
