@@ -177,11 +177,15 @@ class Ledger:
     def entries(
         self,
     ) -> list[tuple[tuple[int, int], list[tuple[int, float]], list[tuple[int, float]], bytes]]:
-        """Return (chunk, values, ids, exposures) in order: the whole content, for comparison."""
-        return [
-            (place, chunk.values.entries(), chunk.ids.entries(), bytes(chunk.shown))
+        """Return (chunk, values, ids, exposures) in order: the whole content, for comparison.
+
+        Room that was only reserved is no content.
+        """
+        content = [
+            (place, chunk.values.entries(), chunk.ids.entries(), bytes(chunk.shown).rstrip(b"\0"))
             for place, chunk in sorted(self._chunks.items())
         ]
+        return [entry for entry in content if any(entry[1:])]
 
     def _full(self) -> BanditError:
         message = (

@@ -80,12 +80,12 @@ def placement_state(document: Document, now_us: int = NOW) -> PlacementState:
 class World:
     """An engine, its clock `now` and every record it has journaled."""
 
-    def __init__(self, keys: Keys = KEYS, start: bytes = START, **placements: Document) -> None:
+    def __init__(self, *, start: bytes = START, **placements: Document) -> None:
         self.now = NOW
         self.journal: list[Record] = []
         self.engine = Engine(
             config(**placements),
-            keys,
+            KEYS,
             origin="test",
             start_id=start,
             now_us=self.now,
