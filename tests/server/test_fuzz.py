@@ -1,10 +1,13 @@
 """Whatever bytes arrive, a handler answers with bytes or refuses with a reason; it never hangs or breaks."""
 
+import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 import pytest
+from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha import reflection_pb2
 
 from bandit.engine import Engine
 from bandit.errors import BanditError
@@ -18,6 +21,7 @@ from server.health import Health
 from server.methods import CallError
 from server.operator_handlers import OperatorHandlers
 from server.pb import bandit_pb2 as pb
+from server.reflection import Reflection
 from tests.server.running import CONFIG, SECRET
 
 BOX_S = 1.0
@@ -140,6 +144,46 @@ def test_any_bytes_get_an_answer(method: str) -> None:
     bandit.choose(fresh.SerializeToString())
     for state in bandit.engine.state.placements.values() if bandit.engine else ():
         assert bool((state.tally.n >= 0).all())
+
+
+@pytest.mark.parametrize("stream", ["watch", "reflection"])
+def test_streams_survive_any_bytes(stream: str) -> None:
+    """A health watch and reflection answer a request or refuse it, whatever it is."""
+    rng = random.Random(f"fuzz {stream}")
+    names = ["", "bandit.v1.BanditService", "bandit/v1/bandit.proto", "a.b", "\x00", "ü" * 300, "..", "/"]
+
+    def question() -> bytes:
+        name = rng.choice(names)
+        if stream == "watch":
+            check: bytes = health_pb2.HealthCheckRequest(service=name).SerializeToString()
+            return check
+        kind = rng.choice(
+            ["file_by_filename", "file_containing_symbol", "all_extension_numbers_of_type", "list_services"]
+        )
+        asked: bytes = reflection_pb2.ServerReflectionRequest(**{kind: name}).SerializeToString()
+        return asked
+
+    async def ask_on() -> int:
+        method = Health(["a.b"]).watch if stream == "watch" else Reflection(["a.b"]).info
+        end_s = time.monotonic() + BOX_S
+        answered = 0
+        while time.monotonic() < end_s:
+            replies = method(_one(mutated(rng, question())))
+            try:
+                assert isinstance(await anext(replies), bytes)
+                answered += 1
+            except CallError:
+                pass
+            finally:
+                await replies.aclose()  # type: ignore[attr-defined]  # it is a generator
+        return answered
+
+    assert asyncio.run(ask_on()) > 50
+
+
+async def _one(request: bytes) -> AsyncIterator[bytes]:
+    """A stream of one request."""
+    yield request
 
 
 def test_refusals_change_nothing() -> None:
