@@ -14,6 +14,7 @@ from loadtest.sidecar import Sidecar, running
 from server.cli import cli
 from server.client import CallError, Client
 from server.pb import bandit_pb2 as pb
+from tests.server.certificates import Authority
 
 CONFIG = {
     "version": 1,
@@ -146,6 +147,18 @@ def test_a_wrong_command_is_told_what_to_do(
     target = () if "--target" in arguments else ("--target", sidecar.target)
     done = command(*arguments, *target)
     assert (done.exit_code, problem in " ".join(done.output.split())) == (code, True), done.output
+
+
+def test_simulate_speaks_mutual_tls(tmp_path: Path) -> None:
+    """With the CA and a certificate of its own it is served like anybody."""
+    authority = Authority(tmp_path)
+    cert, key = authority.issue("server")
+    own_cert, own_key = authority.issue("client")
+    tls = ("--tls-cert", str(cert), "--tls-key", str(key), "--tls-client-ca", str(authority.pem))
+    own = ("--tls-ca", str(authority.pem), "--tls-cert", str(own_cert), "--tls-key", str(own_key))
+    with running(tmp_path / "sidecar", options=tls) as sidecar:
+        done = command("simulate", "--target", sidecar.target, "--shoppers", "100", *own)
+    assert done.exit_code == 0, done.output
 
 
 @pytest.fixture
