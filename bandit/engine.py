@@ -66,7 +66,6 @@ class Engine:
     ) -> None:
         self.state = State(ledger_bytes_max)
         self.tokens_invalid = 0
-        self.rewards_unrecorded = 0
         self._journal = journal
         self._sealer = Sealer(keys)
         self._origin = origin
@@ -123,8 +122,7 @@ class Engine:
             raise
         located = self.state.locate(decision)
         if located is None:
-            self.rewards_unrecorded += 1
-            return Outcome.UNRECORDED
+            return Outcome.LATE if self.state.outlived(decision) else Outcome.UNRECORDED
         if event != EXPOSURE:
             checks.check_event(located.placement, event, value, event_id)
         if decision.time_us + located.window_us < now_us:

@@ -87,6 +87,10 @@ class State:
         key = decision_key(start, decision.counter)
         return Located(placement, arm, stratum, index, value, key, schema.reward.window_us)
 
+    def outlived(self, decision: Decision) -> bool:
+        """Whether this state once held a decision, and has dropped its configuration since: it is late."""
+        return decision.recorded and decision.start in self.starts and decision.schema_id not in self.schemas
+
     def expire(self, now_us: int) -> None:
         """Drop what no event may ask for any more."""
         self.ledger.expire(now_us)

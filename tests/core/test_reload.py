@@ -214,8 +214,20 @@ def test_deferred_exposures_are_counted_once_through_reloads() -> None:
     world.reload(p=simple(reward={"window": "30d", "values": {"click": 1}}))
     for _ in range(3):
         world.now += 40 * 60 * 1_000_000
-        assert world.reward(choice, "exposure") is not Outcome.APPLIED
+        assert world.reward(choice, "exposure") in (Outcome.DUPLICATE, Outcome.LATE)
     assert world.state().tally.n.sum() == 1.0
+
+
+def test_late_stays_late_when_the_configuration_has_been_forgotten() -> None:
+    """A while after a reload the configuration of a decision is dropped: its rewards are LATE still."""
+    world = World(p=simple())
+    choice = world.choose()
+    world.reload(p=simple("a", "b", "c"))
+    world.now += 3 * DAY
+    world.choose()
+    assert len(world.engine.state.schemas) == 1
+    assert world.reward(choice) is Outcome.LATE
+    assert world.reward(choice, "exposure") is Outcome.LATE
 
 
 def test_changing_the_half_life_keeps_the_learned_weight() -> None:

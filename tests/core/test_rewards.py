@@ -177,19 +177,15 @@ def test_a_reward_credits_the_context_of_its_decision() -> None:
 
 
 def test_rewards_and_outcomes_are_counted() -> None:
-    """Counters of outcomes by event, of learned R by arm, of unrecorded rewards."""
-    world = World(p=simple(), q=simple())
+    """Counters of outcomes by event, of learned R by arm."""
+    world = World(p=simple())
     choice = world.choose()
-    gone = world.choose("q")
-    world.reload(p=simple())
     for event in ("click", "click", "exposure"):
         world.reward(choice, event)
-    world.reward(gone)
     counters = world.state().counters
     assert counters.rewards["click"].tolist() == [0, 1, 1, 0, 0]
     assert counters.rewards["exposure"].tolist() == [0, 0, 1, 0, 0]
     assert counters.reward_sum.sum() == 1.0
-    assert world.engine.rewards_unrecorded == 1
 
 
 def test_time_does_not_go_back() -> None:
