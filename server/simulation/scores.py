@@ -29,7 +29,7 @@ class Earnings:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Who got what, over the last half: visits where `feature` has `value`.
+    """Who got what, over the last half: visits where `feature` has `value`; both are "" for all visits.
 
     `shares` (K,) are the fractions of visits that each arm was served; `best` is the arm that earns most.
     """
@@ -52,9 +52,8 @@ class Report:
     last_half: Earnings
     policies: dict[str, Earnings]
     """By policy, over the last half: what each earned on the visits it was routed."""
-    arm_shares: dict[str, float]
-    """Over the last half."""
-    segments: list[Segment]
+    segments: dict[str, list[Segment]]
+    """By policy, over the last half: all its visits first, then each value of each category and boolean."""
     outcomes: dict[str, int]
     """What became of the events sent: applied, duplicate, late, unrecorded."""
 
@@ -101,27 +100,22 @@ class Scores:
 
     def earnings(self, first: int = 0, policy: str | None = None) -> Earnings:
         """Earnings of the visits from number `first` on, of one policy or of all."""
-        mask = np.arange(self._size) >= first
-        if policy is not None:
-            mask &= self._policy[: self._size] == self.policies.index(policy)
-        return self._earnings(np.flatnonzero(mask))
+        return self._earnings(self._rows(first, policy))
 
     def arm_shares(self, first: int = 0) -> dict[str, float]:
         """Fraction of the visits from `first` on that each arm was served."""
         return self._shares(self._arm[first : self._size])
 
-    def segments(self, first: int) -> list[Segment]:
-        """Arms served by each value of each category and boolean, over the visits from `first` on."""
-        found: list[Segment] = []
+    def segments(self, first: int, policy: str) -> list[Segment]:
+        """What a policy served to whom, over its visits from number `first` on."""
+        rows = self._rows(first, policy)
+        found = [self._segment("", "", rows)]
         for feature in self._scenario.features:
-            column = self._visits[feature.name][first : self._size]
-            for code, value in _values(feature):
-                rows = first + np.flatnonzero(column == code)
-                if len(rows):
-                    best = self._scenario.arms[int(self._expected[rows].mean(axis=0).argmax())]
-                    shares = self._shares(self._arm[rows])
-                    found.append(Segment(feature.name, value, len(rows), shares, best))
-        return found
+            column = self._visits[feature.name][rows]
+            found += [
+                self._segment(feature.name, value, rows[column == code]) for code, value in _values(feature)
+            ]
+        return [segment for segment in found if segment.visits]
 
     def report(self, seed: int, *, shuffled: bool) -> Report:
         """Everything, once the simulation is over (or was interrupted)."""
@@ -133,10 +127,19 @@ class Scores:
             whole=self.earnings(),
             last_half=self.earnings(half),
             policies={name: self.earnings(half, name) for name in sorted(self.policies)},
-            arm_shares=self.arm_shares(half),
-            segments=self.segments(half),
+            segments={name: self.segments(half, name) for name in sorted(self.policies)},
             outcomes=dict(sorted(self.outcomes.items())),
         )
+
+    def _rows(self, first: int, policy: str | None) -> NDArray[np.int64]:
+        """Numbers of the visits from `first` on, of one policy or of all."""
+        rows = np.arange(first, self._size)
+        return rows if policy is None else rows[self._policy[rows] == self.policies.index(policy)]
+
+    def _segment(self, feature: str, value: str, rows: NDArray[np.int64]) -> Segment:
+        earned = self._expected[rows].sum(axis=0)
+        best = self._scenario.arms[int(earned.argmax())]
+        return Segment(feature, value, len(rows), self._shares(self._arm[rows]), best)
 
     def _policy_number(self, name: str) -> int:
         if name not in self.policies:

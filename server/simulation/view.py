@@ -125,22 +125,26 @@ def show_report(console: Console, report: Report) -> None:
     for policy, earned in report.policies.items():
         add_earnings(table, f"  {policy}", earned)
     console.print(table)
-    console.print(_segments_table(report))
+    if report.policies:
+        console.print(_segments_table(report))
     console.print(_legend(report), highlight=False, soft_wrap=True)
 
 
 def _segments_table(report: Report) -> Table:
-    arms = most_served(report.arm_shares)
-    table = Table(title="arms served in the last half, by context", title_justify="left")
+    """Who was served what by the policy that gained most."""
+    policy = max(report.policies, key=lambda name: report.policies[name].gain or 0.0)
+    segments = report.segments[policy]
+    arms = most_served(segments[0].shares)
+    table = Table(title=f"arms served by {policy} in the last half, by context", title_justify="left")
     table.add_column("context")
     table.add_column("visits", justify="right")
     for arm in arms:
         table.add_column(arm, justify="right")
     table.add_column("earns most")
-    table.add_row("all", str(report.last_half.visits), *_percents(report.arm_shares, arms), "")
-    for segment in report.segments:
-        name = f"{segment.feature} = {segment.value}"
-        table.add_row(name, str(segment.visits), *_percents(segment.shares, arms), segment.best)
+    for segment in segments:
+        name = f"{segment.feature} = {segment.value}" if segment.feature else "all"
+        shares = [f"{segment.shares[arm]:.1%}" for arm in arms]
+        table.add_row(name, str(segment.visits), *shares, segment.best)
     return table
 
 
@@ -148,10 +152,6 @@ def most_served(shares: Mapping[str, float]) -> list[str]:
     """The arms that fit a table, in their order: all, or the ones with the largest shares."""
     largest = sorted(shares, key=lambda arm: shares[arm], reverse=True)[:ARMS_SHOWN]
     return [arm for arm in shares if arm in largest]
-
-
-def _percents(shares: Mapping[str, float], arms: list[str]) -> list[str]:
-    return [f"{shares[arm]:.1%}" for arm in arms]
 
 
 def _legend(report: Report) -> str:

@@ -52,7 +52,7 @@ def test_the_oracle_gains_everything() -> None:
     assert report.whole.static == pytest.approx(0.325, abs=0.01)
     assert report.whole.best_arm == pytest.approx(0.4, abs=0.02)
     assert report.whole.observed == pytest.approx(0.5, abs=0.06)  # 4 standard errors, α = 6e-5
-    assert [(part.value, part.best) for part in report.segments if part.feature == "platform"] == [
+    assert [(part.value, part.best) for part in report.segments["best"] if part.feature == "platform"] == [
         ("web", "mens"),
         ("app", "womens"),
     ]
