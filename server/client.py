@@ -23,7 +23,7 @@ SERVICE = pb.DESCRIPTOR.services_by_name["BanditService"].full_name
 HEALTH_WATCH = "/grpc.health.v1.Health/Watch"
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 
-BATCH_BYTES_MAX = 64 * 2**20
+BATCH_BYTES_MAX = 8 * 2**20
 """Bytes of a reply that are accepted: 256 replies, each with a payload and a token, are below 6 MB."""
 
 

@@ -18,6 +18,10 @@ WAIT_S = 60.0
 """Seconds a tool waits for the sidecar to serve: the first start compiles kernels for up to a minute."""
 
 
+QUIET_S = 1.0
+"""Seconds of that which pass without a word."""
+
+
 class DriveError(click.ClickException):
     """Ends a command with one message for a person."""
 
@@ -101,10 +105,19 @@ def driving(client: Client) -> Iterator[None]:
     """Wait for the sidecar, close the client at the end, and turn its refusals into messages."""
     with client:
         try:
-            client.wait_ready(WAIT_S)
+            _wait(client)
             yield
         except CallError as error:
             raise DriveError(f"{client.target}: {error}") from None
+
+
+def _wait(client: Client) -> None:
+    """Wait until the sidecar serves; say so once it takes longer than a person expects."""
+    try:
+        client.wait_ready(QUIET_S)
+    except CallError:
+        click.echo(f"waiting up to {WAIT_S:.0f} s for a sidecar that serves at {client.target} …", err=True)
+        client.wait_ready(WAIT_S)
 
 
 def output_console(*, as_json: bool) -> Console:

@@ -12,6 +12,7 @@ from loadtest.locust_run import LOCUSTFILE, run
 pytestmark = pytest.mark.skipif(find_spec("locust") is None, reason="locust is not installed: make dev")
 
 
+@pytest.mark.slow
 def test_passes_within_its_bounds(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Ten seconds at 100 visits a second: every scheduled visit is answered, both sides count them."""
     assert run(tmp_path, ["--seconds", "10", "--visits-per-s", "100", "--p99-ms-max", "1000"]) == 0
