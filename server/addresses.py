@@ -86,6 +86,11 @@ def clear_socket_file(path: Path) -> None:
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:
+        if not path.parent.is_dir():
+            raise StartError(
+                ExitCode.LISTEN,
+                f"there is no folder {str(path.parent)!r} for the socket {str(path)!r}; make it",
+            ) from None
         return
     except OSError as error:
         raise StartError(ExitCode.LISTEN, f"cannot look at {str(path)!r} ({error.strerror})") from error

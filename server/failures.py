@@ -10,11 +10,16 @@ from server.methods import CallError
 
 
 class Failures:
-    """Turns exceptions into failures. An exception that nobody expected is logged once, by its places."""
+    """Turns exceptions into failures.
+
+    An exception that nobody expected is logged by its places, when it comes for the 1st, 2nd, 4th, 8th …
+    time: a fault that every call meets must not fill the disk.
+    """
 
     def __init__(self, counts: Counts) -> None:
         self._counts = counts
         self._log = structlog.get_logger()
+        self._met: dict[tuple[str, str], int] = {}
 
     def of(self, error: Exception, method: str) -> Failure:
         """What the client of `method` is told of `error`. Counts it by reason."""
@@ -24,6 +29,12 @@ class Failures:
             found = failure(error)
         else:
             found = INTERNAL
-            self._log.error("internal error", method=method, error=type(error).__name__, places=places(error))
+            self._report(error, method)
         self._counts.refuse(found.reason)
         return found
+
+    def _report(self, error: Exception, method: str) -> None:
+        name, where = type(error).__name__, places(error)
+        times = self._met[name, where[-1]] = self._met.get((name, where[-1]), 0) + 1
+        if times & (times - 1) == 0:
+            self._log.error("internal error", method=method, error=name, places=where, times=times)

@@ -37,11 +37,18 @@ OUTCOMES = {
 class BanditHandlers:
     """Choose, Reward and their batches on one engine, which is set while calls are served.
 
-    `now_us` is the learning clock.
+    `now_us` is the learning clock, `message_bytes_max` bounds a batch.
     """
 
-    def __init__(self, now_us: Callable[[], int], counts: Counts, failures: Failures) -> None:
+    def __init__(
+        self,
+        now_us: Callable[[], int],
+        counts: Counts,
+        failures: Failures,
+        message_bytes_max: int = limits.MESSAGE_BYTES_MAX,
+    ) -> None:
         self.engine: Engine | None = None
+        self._message_bytes_max = message_bytes_max
         self._now_us = now_us
         self._counts = counts
         self._failures = failures
@@ -72,7 +79,7 @@ class BanditHandlers:
     def choose_batch(self, data: bytes) -> bytes:
         """ChooseBatchRequest → ChooseBatchResponse: one result an item, in order."""
         engine = ready(self.engine)
-        items = _items(decode(pb.ChooseBatchRequest, data, limits.MESSAGE_BYTES_MAX).requests, len(data))
+        items = _items(decode(pb.ChooseBatchRequest, data, self._message_bytes_max).requests, len(data))
         response = pb.ChooseBatchResponse()
         for item in items:
             result = response.results.add()
@@ -85,7 +92,7 @@ class BanditHandlers:
     def reward_batch(self, data: bytes) -> bytes:
         """RewardBatchRequest → RewardBatchResponse: one result an item, in order."""
         engine = ready(self.engine)
-        items = _items(decode(pb.RewardBatchRequest, data, limits.MESSAGE_BYTES_MAX).requests, len(data))
+        items = _items(decode(pb.RewardBatchRequest, data, self._message_bytes_max).requests, len(data))
         response = pb.RewardBatchResponse()
         for item in items:
             result = response.results.add()

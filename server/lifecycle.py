@@ -83,7 +83,7 @@ class Sidecar:
         self._tasks: set[asyncio.Task[None]] = set()
 
         failures = Failures(self.counts)
-        self._bandit = BanditHandlers(self.clock.now_us, self.counts, failures)
+        self._bandit = BanditHandlers(self.clock.now_us, self.counts, failures, settings.message_bytes_max)
         self._operator = OperatorHandlers(self.clock.now_us)
         shared = self.health.methods()
         self._data_server = self._server(

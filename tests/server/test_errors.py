@@ -152,16 +152,25 @@ def test_tampered_tokens_change_nothing(sidecar: Running) -> None:
     assert sidecar.reward(decision) == pb.REWARD_OUTCOME_APPLIED
 
 
-def test_an_unexpected_fault_leaks_nothing(shared: Running) -> None:
+def test_an_unexpected_fault_leaks_nothing(sidecar: Running) -> None:
     """The client learns no text of the exception; the log has its type and places, once, without the unit."""
     with structlog.testing.capture_logs() as lines, pytest.raises(grpc.RpcError) as caught:
-        broken(shared)
+        broken(sidecar)
     assert caught.value.details() == errors.INTERNAL.message
     (line,) = [line for line in lines if line["event"] == "internal error"]
     assert line["error"] == "KeyError"
     assert line["method"] == "/bandit.v1.BanditService/Choose"
     assert any("in handlers" in place or "handlers.py" in place for place in line["places"])
     assert "4711" not in json.dumps(lines)
+
+
+def test_a_fault_of_every_call_does_not_fill_the_log(sidecar: Running) -> None:
+    """Nine times the same fault: logged at the 1st, 2nd, 4th and 8th, counted each time."""
+    with structlog.testing.capture_logs() as lines:
+        for _ in range(9):
+            refused(lambda: broken(sidecar))
+    assert [line["times"] for line in lines if line["event"] == "internal error"] == [1, 2, 4, 8]
+    assert sidecar.sidecar.counts.errors["INTERNAL"] == 9
 
 
 def test_a_fault_in_a_batch_takes_one_item(shared: Running) -> None:

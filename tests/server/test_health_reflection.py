@@ -8,6 +8,7 @@ import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
 from tests.server.running import WAIT_S, Loop, Running, running, stream, unary
 from tests.server.test_errors import _never
@@ -135,6 +136,14 @@ def test_reflection_gives_whole_files(shared: Running, symbol: str) -> None:
     assert pool.FindFileContainingSymbol(symbol).name == files[0].name
     again = ask(shared.channel, "v1", file_by_filename=files[0].name)
     assert again.file_descriptor_response == answer.file_descriptor_response
+
+
+def test_a_reflecting_client_needs_no_proto(shared: Running) -> None:
+    """grpcio-reflection's own client finds the service, its methods and their messages' fields."""
+    database = ProtoReflectionDescriptorDatabase(shared.channel)
+    service = descriptor_pool.DescriptorPool(database).FindServiceByName("bandit.v1.BanditService")
+    assert [method.name for method in service.methods] == ["Choose", "ChooseBatch", "Reward", "RewardBatch"]
+    assert service.methods_by_name["Choose"].input_type.fields_by_name["unit"].number == 2
 
 
 def test_reflection_knows_what_it_does_not_have(shared: Running) -> None:

@@ -3,6 +3,7 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import grpc
 import pytest
@@ -13,7 +14,7 @@ from server.errors import ShellError, ShellReason
 from server.failures import Failures
 from server.grpcio_engine import _check_deadline, channel_options
 from server.pb import bandit_pb2 as pb
-from tests.server.running import WAIT_S, Running, refused
+from tests.server.running import WAIT_S, Loop, Running, refused, running
 
 
 def test_a_giant_message_is_refused(shared: Running) -> None:
@@ -30,6 +31,16 @@ def test_a_hundred_thousand_arms_are_refused(shared: Running) -> None:
     code, info = refused(lambda: shared.bandit.Choose(request, timeout=WAIT_S))
     assert (code, info.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "MESSAGE_TOO_LARGE")
     assert info.metadata["limit"] == str(limits.REQUEST_BYTES_MAX)
+
+
+def test_a_raised_limit_is_raised(loop: Loop, tmp_path: Path) -> None:
+    """--message-bytes-max reaches batches; a single request keeps its bound."""
+    full = pb.ChooseRequest(placement="hero", arms=["a" * 60] * 1_000)
+    batch = pb.ChooseBatchRequest(requests=[full] * 20)
+    assert limits.MESSAGE_BYTES_MAX < batch.ByteSize() < 2 * limits.MESSAGE_BYTES_MAX
+    with running(loop, tmp_path, message_bytes_max=2 * limits.MESSAGE_BYTES_MAX) as server:
+        assert len(server.bandit.ChooseBatch(batch, timeout=WAIT_S).results) == 20
+        assert refused(lambda: server.choose(unit="u" * 70_000))[1].reason == "MESSAGE_TOO_LARGE"
 
 
 def test_a_giant_item_hides_in_no_batch(shared: Running) -> None:

@@ -123,6 +123,12 @@ def test_a_file_is_not_mistaken_for_a_socket(tmp_path: Path) -> None:
     assert path.read_text() == "precious"
 
 
+def test_a_socket_in_no_folder_is_refused(tmp_path: Path) -> None:
+    """The message names the folder that is missing."""
+    with pytest.raises(StartError, match=r"there is no folder '.*nowhere' for the socket"):
+        clear_socket_file(tmp_path / "nowhere" / "operator.sock")
+
+
 def test_a_bad_configuration_is_refused(tmp_path: Path) -> None:
     """Every problem is in the log, and the exit code says that it is the configuration."""
     (tmp_path / "config.yaml").write_text(CONFIG.replace("weight: 2", "weight: -2"))
