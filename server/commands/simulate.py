@@ -11,7 +11,7 @@ from server.client import Client
 from server.commands.driving import DriveError, batch_option, connection_options, driving, output_console
 from server.exit_codes import ExitCode
 from server.simulation.drive import SHOPPERS_MAX, Simulation, SimulationError
-from server.simulation.scenario_file import demo_path, read_scenario
+from server.simulation.scenario_file import DEMO, read_scenario
 from server.simulation.view import LiveView, show_report
 
 
@@ -50,7 +50,7 @@ def simulate(
     static campaign's and an oracle's without noise. See docs/simulate.md.
     """
     try:
-        scenario = read_scenario(scenario_path or demo_path())
+        scenario = read_scenario(scenario_path or DEMO)
     except ConfigError as error:
         raise DriveError(str(error), ExitCode.CONFIG) from None
     if placement is not None:

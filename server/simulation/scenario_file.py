@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from importlib import resources
 from pathlib import Path
 
 from bandit.config.reader import Reader
@@ -10,6 +9,9 @@ from bandit.config.wording import meant, show
 from bandit.limits import ARMS_MAX, EVENT_VALUE_MAX, EVENTS_MAX, FEATURES_MAX
 from server.documents import check_version, read_document
 from server.simulation.scenario import Category, Effect, Event, Feature, Number, Scale, Scenario, Shape
+
+DEMO = Path(__file__).parents[1] / "defaults" / "demo-scenario.yaml"
+"""The embedded scenario; it fits the demo configuration beside it."""
 
 EFFECTS_MAX = 64
 """Effects of one event. Each is computed for every visit."""
@@ -42,11 +44,6 @@ _KEYS: dict[str, tuple[str, ...]] = {
     Kind.LOGNORMAL: ("kind", "median", "sigma"),
 }
 _EVENT_KEYS = ("rates", "scale", "effects", "worth", "value", "delay")
-
-
-def demo_path() -> Path:
-    """The scenario that ships with the program; it fits the demo configuration beside it."""
-    return Path(str(resources.files("server") / "defaults" / "demo-scenario.yaml"))
 
 
 def read_scenario(path: Path) -> Scenario:

@@ -8,7 +8,7 @@ import pytest
 
 from bandit.config.reader import Reader
 from server.simulation.scenario import Scenario
-from server.simulation.scenario_file import build_scenario, demo_path, read_scenario
+from server.simulation.scenario_file import DEMO, build_scenario, read_scenario
 
 DOCUMENT: dict[str, Any] = {
     "version": 1,
@@ -143,7 +143,7 @@ def test_refuses_with_path_and_remedy(path: tuple[Any, ...], value: object, prob
 
 def test_the_embedded_scenario_has_a_crossover() -> None:
     """The demo's scenario is valid, and no single arm is best for every context."""
-    demo = read_scenario(demo_path())
+    demo = read_scenario(DEMO)
     visits = {feature.name: feature.draw(np.random.default_rng(1), 2000) for feature in demo.features}
     best = demo.expected_reward(visits, 2000).argmax(axis=1)
     assert np.bincount(best, minlength=len(demo.arms)).max() < 1600
