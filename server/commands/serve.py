@@ -162,6 +162,7 @@ def serve(
     )
     if http.path:
         raise click.BadParameter("expected HOST:PORT", param_hint="--http")
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until we can reload: its default would end us
     sys.exit(run(settings))
 
 

@@ -5,6 +5,7 @@ import io
 import json
 import logging
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -192,3 +193,14 @@ def test_logs_are_json_without_what_is_private(monkeypatch: pytest.MonkeyPatch) 
     assert (second["level"], second["logger"], second["error"]) == ("error", "library", "ValueError")
     assert any("test_parts.py" in place for place in second["places"])
     assert "visitor" not in stream.getvalue()
+
+
+def test_a_log_that_cannot_be_written_is_no_fault() -> None:
+    """A full disk behind standard error, or a reader that left, must not fail calls."""
+    stream = logs.Unfailing(Path("/dev/full").open("w", buffering=1))  # noqa: SIM115 - it stays open on purpose
+    stream.write("a line\n")
+    stream.flush()
+    with suppress(OSError):
+        stream._stream.close()
+    stream.write("a line\n")
+    stream.flush()
