@@ -112,11 +112,13 @@ class Strata:
         """Return these strata under another configuration; `arms` maps its arms to the old ones (-1: new).
 
         A stratum is an audience: it loses arms that are not served any more, and gains a newly served arm if
-        it had every arm with the same condition. Strata that become alike merge, by adding.
+        it had every arm with the same condition. Strata that become alike merge, by adding. Where a condition
+        changes, the same arms stand for other people from then on: all strata start over.
         """
         result = Strata()
+        regrouped = _regrouped(old, new)
         for stratum in self._by_index:
-            mask = _mask_after(stratum.mask, old, new, arms) if stratum else 0
+            mask = _mask_after(stratum.mask, old, new, arms) if stratum and not regrouped else 0
             if stratum is None or mask == 0:
                 result._by_index.append(None)
                 continue
@@ -129,6 +131,18 @@ class Strata:
             alike.tally.add(stratum.tally.rearranged(arms, []))
             alike.news += 1
         return result
+
+
+def _regrouped(old: Placement, new: Placement) -> bool:
+    """Whether the ramp's scope or the condition of an arm of both configurations differs."""
+    before, after = _conditions(old), _conditions(new)
+    return any(before[name] != after[name] for name in before.keys() & after.keys())
+
+
+def _conditions(placement: Placement) -> dict[str, object]:
+    conditions: dict[str, object] = {arm.id: condition_key(arm.when) for arm in placement.arms}
+    conditions[""] = condition_key(placement.ramp.only_when if placement.ramp else {})
+    return conditions
 
 
 def _mask_after(mask: int, old: Placement, new: Placement, arms: list[int]) -> int:

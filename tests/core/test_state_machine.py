@@ -56,7 +56,7 @@ class EngineMachine(RuleBasedStateMachine):
         """A choice is among the active arms and has a propensity."""
         choice = self.world.choose(unit=unit, deferred=deferred)
         assert choice.arm in self.arms
-        assert 0.0 < choice.propensity <= 1.0
+        assert 0.0 < choice.propensity < 1.0 + 1e-12
         decided = Decided(choice, self.world.now, deferred=deferred)
         self.all.append(decided)
         return decided

@@ -199,6 +199,29 @@ def test_strata_that_become_alike_merge_by_adding() -> None:
     assert merged.tally.r1.sum() == 20.0
 
 
+@pytest.mark.parametrize("change", ["condition", "scope"])
+def test_strata_start_over_when_the_same_arms_mean_other_people(change: str) -> None:
+    """An arm for the web that becomes one for the app, or another scope: nobody inherits from others."""
+    arms = {"any": {}, "some": {"when": {"platform": ["web"]}}}
+    ramp = LEARN | {"only_when": {"platform": ["web"]}}
+    document = simple(arms=arms, features=PLATFORM, policies=THOMPSON, ramp=ramp)
+    world = World(p=document)
+    late = [world.choose(categories={"platform": platform}) for platform in ("web", "app", "web")]
+    world.reward(late[0])
+    if change == "condition":
+        arms["some"] = {"when": {"platform": ["app"]}}
+    else:
+        ramp["only_when"] = {"platform": ["app"]}
+    world.reload(p=document)
+    for platform in ("web", "app"):
+        world.choose(categories={"platform": platform})
+    world.reward(late[2])
+    assert [stratum.index for stratum in world.state().strata] == [2, 3]
+    assert [stratum.tally.n.sum() for stratum in world.state().strata] == [1.0, 1.0]
+    assert sum(stratum.tally.r1.sum() for stratum in world.state().strata) == 0.0
+    assert (world.state().tally.n.sum(), world.state().tally.r1.sum()) == (5.0, 2.0)
+
+
 def test_a_stratum_that_lost_its_arms_is_gone_for_good() -> None:
     """Its index means nothing any more: late rewards credit no stratum, least of all one opened since."""
     document = simple(arms={"a": {}, "b": {}}, features=PLATFORM, policies=THOMPSON)
