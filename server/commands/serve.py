@@ -4,9 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 import click
 
@@ -16,8 +14,6 @@ from server.addresses import OPERATOR_SOCKET, Address, parse_address
 from server.exit_codes import ExitCode, StartError
 from server.settings import Settings
 from server.tls import TlsFiles
-
-F = TypeVar("F", bound=Callable[..., None])
 
 DEMO = Path(__file__).parents[1] / "defaults" / "demo.yaml"
 """The embedded example, served when no --config is given."""
