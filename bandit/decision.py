@@ -14,7 +14,7 @@ from bandit.tally import Indices, Values
 START_BYTES = 16
 SCHEMA_BYTES = 8
 
-_FIXED = struct.Struct("<8sqHHBBBBBBd")
+_FIXED = struct.Struct("<8sqHHBHBBBBd")
 _DEFERRED = 1
 _RECORDED = 2
 

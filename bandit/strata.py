@@ -14,7 +14,7 @@ from bandit.eligibility import condition_key
 from bandit.limits import STRATA_MAX
 from bandit.tally import Floats, Tally
 
-OVERFLOW = 255
+OVERFLOW = 0xFFFF
 """The stratum index of decisions beyond STRATA_MAX: nothing context-free is learned from them."""
 
 

@@ -8,7 +8,7 @@ import pytest
 from bandit.counters import Outcome
 from bandit.errors import BanditError, Reason
 from bandit.strata import OVERFLOW, Stratum
-from tests.core.world import DAY, NOW, SECOND, World, config, simple
+from tests.core.world import DAY, NOW, SECOND, Document, World, config, simple
 
 PLATFORM = {"platform": {"kind": "category", "values": ["web", "app"]}}
 LEARN = {"policies": {"t": 1.0}, "from": 1.0}
@@ -220,6 +220,27 @@ def test_strata_start_over_when_the_same_arms_mean_other_people(change: str) -> 
     assert [stratum.tally.n.sum() for stratum in world.state().strata] == [1.0, 1.0]
     assert sum(stratum.tally.r1.sum() for stratum in world.state().strata) == 0.0
     assert (world.state().tally.n.sum(), world.state().tally.r1.sum()) == (5.0, 2.0)
+
+
+def test_indices_outlast_a_hundred_regroupings() -> None:
+    """After 100 changes of a condition, with sixteen strata between each, new strata still open."""
+    world = World(p=_sixteen("web"))
+    for i in range(100):
+        for mask in range(16):
+            categories = {f"f{bit}": "y" for bit in range(4) if mask >> bit & 1}
+            world.choose(categories=categories | {"platform": "app"})
+        assert len(world.state().strata) == 16
+        world.reload(p=_sixteen(("app", "web")[i % 2]))
+    assert world.state().counters.strata_overflow == 0
+
+
+def _sixteen(platform: str) -> Document:
+    """Arms that make sixteen strata of the features f0 to f3; one's condition is given."""
+    names = [f"f{bit}" for bit in range(4)]
+    arms = {name: {"when": {name: ["y"]}} for name in names} | {"any": {}}
+    arms["f0"]["when"]["platform"] = ["web", "app"] if platform == "web" else ["app"]
+    features = {name: {"kind": "category", "values": ["y"]} for name in names} | PLATFORM
+    return simple(arms=arms, features=features, policies=THOMPSON)
 
 
 def test_a_stratum_that_lost_its_arms_is_gone_for_good() -> None:

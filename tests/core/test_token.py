@@ -14,6 +14,7 @@ from bandit.counters import Outcome
 from bandit.decision import Decision, unpack
 from bandit.errors import BanditError, Reason
 from bandit.limits import FEATURES_MAX, POLICIES_MAX, TOKEN_CHARS_MAX
+from bandit.strata import OVERFLOW
 from bandit.token import Keys, Sealer
 from tests.core.world import KEYS, NOW, START, World, hero, simple, snapshot
 from tests.goldens import check_golden
@@ -73,7 +74,7 @@ decisions = st.builds(
     time_us=st.integers(-(2**63), 2**63 - 1),
     arm=st.integers(0, 255),
     policy=st.integers(0, POLICIES_MAX - 1),
-    stratum=st.integers(0, 255),
+    stratum=st.integers(0, OVERFLOW),
     bucket=st.integers(0, 255),
     propensity=st.floats(0.0, 1.0, exclude_min=True),
     probabilities=st.lists(st.floats(0.0, 1.0), min_size=1, max_size=POLICIES_MAX).map(tuple),
@@ -107,11 +108,11 @@ def test_packed_bytes_by_hand() -> None:
     packed = decision().pack()
     assert packed[:8] == b"schema-8"
     assert struct.unpack_from("<q", packed, 8) == (NOW,)
-    assert struct.unpack_from("<HHBBBBBB", packed, 16) == (2, 3, 1, 3, 200, 3, 3, 6)
-    assert struct.unpack_from("<4d", packed, 26) == (0.625, 0.25, 0.75, 0.5)
-    assert packed[58:64] == b"host-1"
-    assert struct.unpack_from("<3H3f", packed, 64) == (0, 5, 255, 1.0, 0.5, 1.0)
-    assert len(packed) == 82
+    assert struct.unpack_from("<HHBHBBBB", packed, 16) == (2, 3, 1, 3, 200, 3, 3, 6)
+    assert struct.unpack_from("<4d", packed, 27) == (0.625, 0.25, 0.75, 0.5)
+    assert packed[59:65] == b"host-1"
+    assert struct.unpack_from("<3H3f", packed, 65) == (0, 5, 255, 1.0, 0.5, 1.0)
+    assert len(packed) == 83
 
 
 def test_opened_arrays_are_as_the_kernels_want_them() -> None:
