@@ -14,6 +14,7 @@ from server.errors import ShellError, ShellReason
 from server.failures import Failures
 from server.grpcio_engine import _check_deadline, channel_options
 from server.pb import bandit_pb2 as pb
+from server.pb import bandit_pb2_grpc as pb_grpc
 from tests.server.running import WAIT_S, Loop, Running, refused, running
 
 
@@ -31,6 +32,16 @@ def test_a_hundred_thousand_arms_are_refused(shared: Running) -> None:
     code, info = refused(lambda: shared.bandit.Choose(request, timeout=WAIT_S))
     assert (code, info.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "MESSAGE_TOO_LARGE")
     assert info.metadata["limit"] == str(limits.REQUEST_BYTES_MAX)
+
+
+def test_a_compressed_giant_is_refused(shared: Running) -> None:
+    """The limit holds for what a gzip message inflates to; small compressed ones are read."""
+    with grpc.insecure_channel(shared.target, compression=grpc.Compression.Gzip) as channel:
+        stub: pb_grpc.BanditServiceStub = pb_grpc.BanditServiceStub(channel)
+        stub.Choose(pb.ChooseRequest(placement="hero", unit="u" * 500), timeout=WAIT_S)
+        with pytest.raises(grpc.RpcError) as caught:
+            stub.Choose(pb.ChooseRequest(placement="hero", unit="u" * 20_000_000), timeout=WAIT_S)
+        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
 def test_a_raised_limit_is_raised(loop: Loop, tmp_path: Path) -> None:
