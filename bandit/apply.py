@@ -10,6 +10,7 @@ def apply(state: State, record: Record) -> None:
     """Apply `record`. It was checked before it was made, so it cannot fail on a state it was made for."""
     match record:
         case Decided(decision):
+            state.expire(decision.time_us)
             if not decision.deferred:
                 _expose(_located(state, decision), decision)
         case Rewarded():

@@ -31,9 +31,6 @@ from bandit.token import Keys, Sealer
 
 Journal = Callable[[Record], None]
 
-EXPIRE_EVERY_US = 1_000_000
-"""How often the ledger is looked through for what has passed its window."""
-
 
 class Choice(NamedTuple):
     """The answer to a Choose. `propensity` is μ(arm | x), by today's shares."""
@@ -72,7 +69,6 @@ class Engine:
         self._start = start_id
         self._counter = 0
         self._now_us = now_us
-        self._expired_us = now_us
         self._routing = PlacementHash(keys.routing_salt)
         self._bucket = PlacementHash(keys.bucket_salt)
         self._draw = PlacementHash(keys.draw_salt, start_id)
@@ -146,9 +142,6 @@ class Engine:
 
     def _advance(self, now_us: int) -> int:
         self._now_us = max(self._now_us, now_us)
-        if self._now_us - self._expired_us >= EXPIRE_EVERY_US:
-            self._expired_us = self._now_us
-            self.state.expire(self._now_us)
         return self._now_us
 
     def _commit(self, record: Record) -> None:

@@ -12,6 +12,9 @@ from bandit.placement import PlacementState
 from bandit.strata import Stratum
 from bandit.tally import Indices, Values
 
+EXPIRE_EVERY_US = 1_000_000
+"""How often the ledger is looked through for what has passed its window."""
+
 CONTEXT_FREE = frozenset({PolicyKind.STATIC, PolicyKind.UNIFORM, PolicyKind.THOMPSON})
 """Kinds of policy whose decisions do not depend on x, so that arms may be compared over them."""
 
@@ -46,6 +49,7 @@ class State:
         self.schemas: dict[bytes, Placement] = {}
         self.starts: dict[bytes, int] = {}
         self._outdated_us: dict[bytes, int] = {}
+        self._expired_us = 0
 
     def configure(self, config: Config, now_us: int) -> None:
         """Take over a configuration; what was learned about arms and features that remain stays."""
@@ -92,7 +96,13 @@ class State:
         return decision.recorded and decision.start in self.starts and decision.schema_id not in self.schemas
 
     def expire(self, now_us: int) -> None:
-        """Drop what no event may ask for any more."""
+        """Drop what no event may ask for any more; looked for once a second.
+
+        By the time of decisions alone, so that it is a function of the records too.
+        """
+        if now_us - self._expired_us < EXPIRE_EVERY_US:
+            return
+        self._expired_us = now_us
         self.ledger.expire(now_us)
         for schema_id in [known for known, until_us in self._outdated_us.items() if until_us < now_us]:
             del self._outdated_us[schema_id], self.schemas[schema_id]
