@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine
 from http import HTTPStatus
+from itertools import count
 from typing import Any
 
 import structlog
@@ -20,6 +21,7 @@ from server import http as http_port
 from server.addresses import Address
 from server.clock import LearningClock
 from server.counts import Counts
+from server.degradation import LOOK_EVERY_S, Degradation
 from server.errors import ShellReason
 from server.exit_codes import StartError
 from server.failures import Failures
@@ -204,14 +206,17 @@ class Sidecar:
             await self.reloader.on_signal()
 
     async def _tick(self) -> None:
-        """Turn once a second: proof of life for /healthz, and a look at the wall clock."""
-        while True:
+        """Turn once a second: proof of life for /healthz, and a look at what nobody asked about."""
+        degradation = Degradation()
+        for turn in count():
             self._turned_s = time.monotonic()
             if self.clock.newly_departed():
                 self._log.warning(
                     "the wall clock departed from the learning clock; reported times are off until a restart",
                     seconds=round(self.clock.departure_s(), 1),
                 )
+            if self.engine is not None and turn % LOOK_EVERY_S == 0:
+                degradation.look(self.engine.state.placements.values())
             await asyncio.sleep(TICK_S)
 
     def _pages(self) -> http_port.Pages:

@@ -107,6 +107,13 @@ class EngineCollector(Collector):
             "rewards whose decision_id was not accepted",
             value=self._engine.tokens_invalid,
         )
+        ledger = self._engine.state.ledger
+        yield _gauge(
+            "banditd_ledger_bytes", "memory that keeps rewards from being counted twice", ledger.bytes_held
+        )
+        yield _gauge(
+            "banditd_ledger_bytes_max", "what it may grow to before rewards are refused", ledger.bytes_max
+        )
 
 
 class _PlacementFamilies:
@@ -127,13 +134,18 @@ class _PlacementFamilies:
         )
         self.unknown_features = _counter("unknown_features", "features sent that are not configured")
         self.unknown_arms = _counter("unknown_arms", "arms requested that are not configured")
+        self.drift = GaugeMetricFamily(
+            "banditd_model_drift",
+            "largest relative error that a fresh factorisation found in a linear model",
+            labels=["placement"],
+        )
         self.strata_overflow = _counter("strata_overflow", "decisions beyond the strata that are kept")
 
     def all(self) -> list[Metric]:
         """Every family."""
         return [
             self.decisions, self.exposures, self.rewards, self.reward, self.share, self.degraded,
-            self.unknown_features, self.unknown_arms, self.strata_overflow,
+            self.unknown_features, self.unknown_arms, self.strata_overflow, self.drift,
         ]  # fmt: skip
 
     def add(self, state: PlacementState, now_us: int) -> None:
@@ -160,6 +172,8 @@ class _PlacementFamilies:
         self.unknown_features.add_metric([name], counters.unknown_features)
         self.unknown_arms.add_metric([name], counters.unknown_arms)
         self.strata_overflow.add_metric([name], counters.strata_overflow)
+        if state.models:
+            self.drift.add_metric([name], max(model.drift for model in state.models.values()))
 
 
 def registry(shell: ShellCollector) -> prometheus_client.CollectorRegistry:
