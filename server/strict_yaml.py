@@ -5,8 +5,9 @@ Only what JSON can say is read: text, numbers, true, false, nothing, lists, mapp
 document to judge. The C loader does the parsing; nothing of it is ever constructed by a tag's name.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import yaml
 from yaml.constructor import SafeConstructor
@@ -54,6 +55,13 @@ _Loader.yaml_implicit_resolvers = {
 }
 
 
+class _Mark(NamedTuple):
+    """A place in the text, from 0."""
+
+    line: int
+    column: int
+
+
 @dataclass(slots=True, eq=False)
 class _Node:
     """A value and where it begins: a text with what it looks like, or a list of nodes, for a mapping of
@@ -62,7 +70,7 @@ class _Node:
 
     tag: str
     value: "str | list[_Node]"
-    mark: yaml.Mark
+    mark: _Mark
 
 
 def _compose(text: bytes, source: str) -> _Node:
@@ -71,7 +79,7 @@ def _compose(text: bytes, source: str) -> _Node:
         root = _Composer(source).compose(_Loader(text))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        place = _place(source, mark) if mark else source
+        place = _place(source, _Mark(mark.line, mark.column)) if mark else source
         words = ", ".join(word for word in (error.context, error.problem) if word)
         raise ConfigError(
             [Problem("$", f"is not YAML: {words}; mend it here or just before", place)]
@@ -89,7 +97,7 @@ class _Composer:
 
     def __init__(self, source: str) -> None:
         self._source = source
-        self._open: list[_Node] = [_Node("", [], yaml.Mark(source, 0, 0, 0, None, None))]
+        self._open: list[_Node] = [_Node("", [], _Mark(0, 0))]
         self._anchors: dict[str, _Node] = {}
 
     def compose(self, loader: _Loader) -> _Node | None:
@@ -113,6 +121,7 @@ class _Composer:
                 raise self._refused(event, f"refers to the anchor {event.anchor!r}, which is not above it")
             node = self._anchors[event.anchor]
         else:
+            assert isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent)  # noqa: S101 - what else is a node
             node = self._node(event)
             if event.anchor is not None:
                 self._anchors[event.anchor] = node
@@ -126,18 +135,18 @@ class _Composer:
                     event, f"lies deeper than {DEPTH_MAX} levels, which no document of ours needs; flatten it"
                 )
 
-    def _node(self, event: yaml.NodeEvent) -> _Node:
+    def _node(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent) -> _Node:
         if event.tag is not None:
             raise self._refused(event, f"has the tag {event.tag!r}, which is not read; quote text instead")
         if isinstance(event, yaml.ScalarEvent):
             plain = event.implicit[0]
-            tag = _RESOLVER.resolve(yaml.ScalarNode, event.value, (True, False)) if plain else f"{_TAG}str"
-            return _Node(tag, event.value, event.start_mark)
+            tag = _resolve(yaml.ScalarNode, event.value, (True, False)) if plain else f"{_TAG}str"
+            return _Node(tag, event.value, _begin_of(event))
         kind = "map" if isinstance(event, yaml.MappingStartEvent) else "seq"
-        return _Node(f"{_TAG}{kind}", [], event.start_mark)
+        return _Node(f"{_TAG}{kind}", [], _begin_of(event))
 
     def _refused(self, event: yaml.Event, message: str) -> ConfigError:
-        return ConfigError([Problem("$", message, _place(self._source, event.start_mark))])
+        return ConfigError([Problem("$", message, _place(self._source, _begin_of(event)))])
 
 
 class _Builder:
@@ -230,7 +239,7 @@ class _Builder:
         return ConfigError(self._problems)
 
 
-_RESOLVER = _Loader(b"")
+_resolve: Callable[[type, str, tuple[bool, bool]], str] = _Loader(b"").resolve
 _CONSTRUCTOR = SafeConstructor()
 _CONSTRUCT = {
     f"{_TAG}bool": _CONSTRUCTOR.construct_yaml_bool,
@@ -279,5 +288,10 @@ def _children(node: _Node) -> Iterator[tuple[_Node, _Node, str]]:
             yield value, value, f"[{index}]"
 
 
-def _place(source: str, mark: yaml.Mark) -> str:
+def _begin_of(event: yaml.Event) -> _Mark:
+    mark = event.start_mark
+    return _Mark(mark.line, mark.column) if mark else _Mark(0, 0)
+
+
+def _place(source: str, mark: _Mark) -> str:
     return f"{source}:{mark.line + 1}:{mark.column + 1}"
