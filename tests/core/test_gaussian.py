@@ -173,7 +173,7 @@ def test_any_finite_input_gives_a_pmf(arms: list[tuple[float, float]]) -> None:
 
 @given(st.lists(tame, min_size=1, max_size=12), st.randoms(use_true_random=False))
 def test_order_of_arms_does_not_matter(arms: list[tuple[float, float]], random: object) -> None:
-    """Permuted arms have permuted probabilities, to 1e-7: of equal widths the first says how far a panel goes."""
+    """Permuted arms have permuted probabilities, to 1e-7: of equal widths the first decides a panel's end."""
     mean, sd = np.array(arms).T
     order = list(range(len(arms)))
     random.shuffle(order)  # type: ignore[attr-defined]
