@@ -69,7 +69,7 @@ def policy(rng: random.Random) -> Document:
     return document
 
 
-def placement(rng: random.Random) -> Document:
+def placement(rng: random.Random, half_life: str | None) -> Document:
     """Return any placement of arms a0 to a5, features f0 to f3, policies p0 to p3 and events e0 to e3."""
     features = {f"f{i}": feature(rng) for i in range(4) if rng.random() < 0.7}
     states = ["active", "active", "active", "draining"]
@@ -90,8 +90,8 @@ def placement(rng: random.Random) -> Document:
         reward["max"] = rng.choice([1.0, 1e9])
     document: Document = {"arms": arms, "features": features, "policies": policies, "reward": reward}
     document["exposure"] = rng.choice(["on_choose", "on_event"])
-    if rng.random() < 0.5:
-        document["half_life"] = rng.choice(["1s", "1h", "30d"])
+    if half_life:
+        document["half_life"] = half_life
     if policies and rng.random() < 0.8:
         split = {name: 1 / len(policies) for name in policies}
         document["ramp"] = {"policies": split, "from": rng.choice([0.0, 0.5, 1.0]), "to": 1.0, "over": "2h"}
@@ -99,10 +99,10 @@ def placement(rng: random.Random) -> Document:
     return document
 
 
-def reloaded(world: World, rng: random.Random) -> None:
+def reloaded(world: World, rng: random.Random, half_life: str | None) -> None:
     """Take over another configuration, if it may follow."""
     try:
-        world.reload(**{name: placement(rng) for name in some(rng, ["p", "q"], 1)})
+        world.reload(**{name: placement(rng, half_life) for name in some(rng, ["p", "q"], 1)})
     except ConfigError:
         return
 
@@ -134,9 +134,10 @@ def chosen(world: World, rng: random.Random) -> Choice | None:
 def life(seed: int) -> World:
     """Return a world after a few hundred random calls."""
     rng = random.Random(seed)
+    half_life = rng.choice([None, None, "1s", "1h", "30d"])
     while True:
         try:
-            world = World(start=START, p=placement(rng), q=placement(rng))
+            world = World(start=START, p=placement(rng, half_life), q=placement(rng, half_life))
             break
         except ConfigError:
             continue
@@ -144,7 +145,7 @@ def life(seed: int) -> World:
     for _ in range(300):
         world.now += rng.choice([0, 1, SECOND, SECOND, 60 * SECOND, HOUR if rng.random() < 0.1 else 0])
         if rng.random() < 0.03:
-            reloaded(world, rng)
+            reloaded(world, rng, half_life)
         choice = chosen(world, rng)
         choices += [choice] if choice else []
         for some_choice in rng.sample(choices, min(len(choices), 2)):
