@@ -18,22 +18,24 @@ from bandit.tally import Indices, Values
 Categories = Mapping[str, str]
 Numbers = Mapping[str, float]
 
-_ColumnOf = Callable[[str | None], int]
 _EntryOf = Callable[[float | None], tuple[int, float]]
 
 
 class Encoder:
     """Encodes contexts for one placement; built once a configuration, since it only reads it."""
 
-    __slots__ = ("_categories", "_numbers", "columns")
+    __slots__ = ("_categories", "_hashed", "_numbers", "columns")
 
     def __init__(self, placement: Placement) -> None:
         self.columns = 1
-        self._categories: list[tuple[str, _ColumnOf]] = []
+        self._categories: list[tuple[str, dict[str | None, int], int]] = []
+        self._hashed: list[tuple[Feature, int]] = []
         self._numbers: list[tuple[str, _EntryOf]] = []
         for feature in placement.features:
-            if feature.kind in (FeatureKind.CATEGORY, FeatureKind.HASHED):
-                self._categories.append((feature.name, _category(feature, self.columns)))
+            if feature.kind is FeatureKind.CATEGORY:
+                self._categories.append((feature.name, *_category(feature, self.columns)))
+            elif feature.kind is FeatureKind.HASHED:
+                self._hashed.append((feature, self.columns))
             else:
                 self._numbers.append((feature.name, _number(feature, self.columns, placement.name)))
             self.columns += columns_of(feature)
@@ -43,13 +45,17 @@ class Encoder:
 
         Raises BanditError FEATURE_NOT_FINITE or FEATURE_NOT_BOOLEAN, naming the feature.
         """
-        index, value = [0], [1.0]
+        index = [0]
         known = 0
-        for name, column_of in self._categories:
+        for name, columns, other in self._categories:
             category = categories.get(name)
             known += category is not None
-            index.append(column_of(category))
-            value.append(1.0)
+            index.append(columns.get(category, other))
+        for feature, first in self._hashed:
+            category = categories.get(feature.name)
+            known += category is not None
+            index.append(first + _hashed(feature, category))
+        value = [1.0] * len(index)
         for name, entry_of in self._numbers:
             number = numbers.get(name)
             known += number is not None
@@ -74,15 +80,17 @@ def column_meanings(placement: Placement) -> list[object]:
     return list(zip(column_names(placement), mappings, strict=True))
 
 
-def _category(feature: Feature, first: int) -> _ColumnOf:
-    """Columns: the values (or buckets) in order, then `other` (category only), then `missing`."""
-    missing = first + columns_of(feature) - 1
-    if feature.kind is FeatureKind.HASHED:
-        name, buckets = feature.name, feature.buckets
-        return lambda value: first + feature_bucket(name, value, buckets) if value else missing
-    other = missing - 1
-    column = {value: first + i for i, value in enumerate(feature.values)}
-    return lambda value: column.get(value, other) if value else missing
+def _category(feature: Feature, first: int) -> tuple[dict[str | None, int], int]:
+    """Return the column of each value, of an absent and an empty one, and that of every other."""
+    columns: dict[str | None, int] = {value: first + i for i, value in enumerate(feature.values)}
+    other = first + len(feature.values)
+    columns[None] = columns[""] = other + 1
+    return columns, other
+
+
+def _hashed(feature: Feature, value: str | None) -> int:
+    """Return the bucket of a value; the column after the buckets if it is absent or empty."""
+    return feature_bucket(feature.name, value, feature.buckets) if value else feature.buckets
 
 
 def _number(feature: Feature, first: int, placement: str) -> _EntryOf:

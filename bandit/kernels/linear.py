@@ -50,7 +50,17 @@ def add_scaled(b: Floats, index: Indices, value: Values, factor: float) -> None:
 
 def _score_example() -> Arguments:
     eye = np.eye(2).reshape(1, 2, 2)
-    return eye, np.zeros((1, 2)), np.zeros(1), np.ones(1), np.ones(1), *_x(), np.zeros(1), np.zeros(1)
+    return (
+        eye,
+        np.zeros((1, 2)),
+        np.zeros(1),
+        np.ones(1),
+        np.ones(1),
+        *_x(),
+        np.zeros(1),
+        np.zeros(1),
+        np.zeros(1),
+    )
 
 
 @kernel(_score_example)
@@ -64,8 +74,9 @@ def score(
     value: Values,
     mean: Floats,
     width: Floats,
+    sd: Floats,
 ) -> float:
-    """Fill `mean` with θᵀx and `width` with √(xᵀ(A + λI)⁻¹x), per arm; return σ.
+    """Fill `mean` with θᵀx, `width` with √(xᵀ(A + λI)⁻¹x) and `sd` with σ · width, per arm; return σ.
 
     σ² = Σ residual / Σ n, pooled over the arms, with `residual` = r2 - bᵀθ per arm (the ridge residual sum of
     squares plus λ|θ|², so never negative but for rounding). 0 while no reward has come. NaN if any mean is
@@ -85,9 +96,12 @@ def score(
             return math.nan
         mean[arm], width[arm] = m, math.sqrt(v)
         squares, residuals, exposures = squares + r2[arm], residuals + residual[arm], exposures + n[arm]
-    if not squares > 0.0:
-        return 0.0
-    return math.sqrt(max(residuals, RESIDUAL_FLOOR * squares) / max(exposures, 1e-300))
+    sigma = 0.0
+    if squares > 0.0:
+        sigma = math.sqrt(max(residuals, RESIDUAL_FLOOR * squares) / max(exposures, 1e-300))
+    for arm in range(mean.size):
+        sd[arm] = sigma * width[arm]
+    return sigma
 
 
 def _expose_example() -> Arguments:

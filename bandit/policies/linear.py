@@ -33,7 +33,7 @@ class LinearThompson:
         if model.sigma == 0.0:
             out[:] = stratum.uniform
             return True
-        total = gaussian.best_probability(model.mean, model.sigma * model.width, stratum.eligible, out)
+        total = gaussian.best_probability(model.mean, model.sd, stratum.eligible, out)
         mix_explore(out, stratum.eligible, self._explore)
         return abs(total - 1.0) < SUM_TOLERANCE
 

@@ -80,15 +80,16 @@ def test_refactor_leaves_a_bad_precision_alone(fault: float) -> None:
 def test_score_by_hand() -> None:
     """Mean θᵀx, width √(xᵀ M x), σ² = Σ residual / Σ n over the arms; 0 before a reward, NaN if unusable."""
     inverse, theta = np.stack([np.eye(2), 4.0 * np.eye(2)]), np.array([[1.0, 2.0], [0.0, -1.0]])
-    mean, width = np.zeros(2), np.zeros(2)
+    mean, width, sd = np.zeros(2), np.zeros(2), np.zeros(2)
     x = sparse(np.array([1.0, 0.5]))
     residual, n = np.array([3.0, 5.0]), np.array([1.0, 1.0])
-    assert score(inverse, theta, residual, np.array([6.0, 2.0]), n, *x, mean, width) == 2.0
+    assert score(inverse, theta, residual, np.array([6.0, 2.0]), n, *x, mean, width, sd) == 2.0
     assert mean.tolist() == [2.0, -0.5]
     assert np.allclose(width, [math.sqrt(1.25), math.sqrt(5.0)])
-    assert score(inverse, theta, residual * 0.0, np.zeros(2), n, *x, mean, width) == 0.0
+    assert np.allclose(sd, 2.0 * width)
+    assert score(inverse, theta, residual * 0.0, np.zeros(2), n, *x, mean, width, sd) == 0.0
     inverse[1] *= -1.0
-    assert math.isnan(score(inverse, theta, residual, np.ones(2), n, *x, mean, width))
+    assert math.isnan(score(inverse, theta, residual, np.ones(2), n, *x, mean, width, sd))
 
 
 def test_the_model_equals_numpy_linalg_solve() -> None:
