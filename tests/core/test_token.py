@@ -69,7 +69,7 @@ decisions = st.builds(
     decision,
     origin=st.text(max_size=60),
     start=st.binary(min_size=16, max_size=16),
-    counter=st.integers(1, 2**48 - 1),
+    counter=st.integers(1, 2**64 - 1),
     schema_id=st.binary(min_size=8, max_size=8),
     time_us=st.integers(-(2**63), 2**63 - 1),
     arm=st.integers(0, 255),
