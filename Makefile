@@ -8,7 +8,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install dev serve demo test check lint format data bench proto pins clean
+.PHONY: help install dev serve demo test check lint format data bench loadtest proto pins clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 10
@@ -64,6 +64,9 @@ data/.obd: | $(VENV)/bin/python
 
 bench: dev ## the core against its peers, in one run
 	$(BIN)/python loadtest/bench.py
+
+loadtest: dev ## a locust run of ten seconds against a sidecar of its own
+	$(BIN)/python -m loadtest.locust_run $(ARGS)
 
 proto: dev ## regenerate server/pb from proto/
 	$(BIN)/python proto/generate.py
