@@ -86,6 +86,7 @@ def test_score_by_hand() -> None:
     assert score(inverse, theta, residual, np.array([6.0, 2.0]), n, *x, mean, width, sd) == 2.0
     assert mean.tolist() == [2.0, -0.5]
     assert np.allclose(width, [math.sqrt(1.25), math.sqrt(5.0)])
+    assert sd.tolist() == (2.0 * width).tolist()
     assert np.allclose(sd, 2.0 * width)
     assert score(inverse, theta, residual * 0.0, np.zeros(2), n, *x, mean, width, sd) == 0.0
     inverse[1] *= -1.0
