@@ -35,7 +35,7 @@ def check_size(unit_bytes: int, entries: int, placement: str) -> None:
 def check_event(placement: PlacementState, event: str, value: float, event_id: str) -> None:
     """Refuse an event that is not configured, a value that is not a usable number, a missing event_id."""
     reward, name = placement.config.reward, placement.config.name
-    if event not in placement.values:
+    if event != EXPOSURE and event not in placement.values:
         known = ", ".join(sorted(placement.values))
         message = (
             f"event '{_quoted(event)}' is not configured for placement '{name}'; expected one of {known} "

@@ -119,8 +119,7 @@ class Engine:
         located = self.state.locate(decision)
         if located is None:
             return Outcome.LATE if self.state.outlived(decision) else Outcome.UNRECORDED
-        if event != EXPOSURE:
-            checks.check_event(located.placement, event, value, event_id)
+        checks.check_event(located.placement, event, value, event_id)
         if decision.time_us + located.window_us < now_us:
             outcome = Outcome.LATE
         elif event == EXPOSURE:

@@ -103,7 +103,7 @@ def test_a_value_that_is_no_use_changes_nothing(value: float, reason: Reason, *,
     """NaN, infinity and 1e308 are refused by event and value, bit-unchanged; the decision is not spent."""
     world = World(p=hero())
     choice = world.choose(categories=WEB, deferred=deferred)
-    for event in ("visit", "purchase"):
+    for event in ("visit", "purchase", "exposure"):
         error = refused(world, choice, event, value, "order")
         assert error.reason is reason
         assert error.metadata["event"] == event
