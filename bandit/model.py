@@ -55,8 +55,8 @@ class LinearModel:
 
     @property
     def usable(self) -> bool:
-        """Whether the last `score` could be computed: finite means, positive widths."""
-        return not math.isnan(self.sigma)
+        """Whether the last `score` could be computed: finite means, positive widths, a finite σ."""
+        return math.isfinite(self.sigma)
 
     def score(self, tally: Tally, index: Indices, value: Values) -> None:
         """Score every arm in context x into `mean`, `width`, `sd`, `sigma`: see `kernels.linear.score`."""

@@ -233,7 +233,7 @@ def test_deferred_exposures_do_not_take_the_scale_back() -> None:
     assert model.width[0] ** 2 == pytest.approx(1.0 / (1.0 + n), rel=0.02)
 
 
-@pytest.mark.parametrize("poison", ["A", "b", "inverse"])
+@pytest.mark.parametrize("poison", ["A", "b", "inverse", "r2"])
 def test_a_model_that_cannot_be_used_degrades_to_static(poison: str) -> None:
     """NaN in the tally or the inverse: linear policies answer as static, with the true propensity.
 
@@ -249,6 +249,8 @@ def test_a_model_that_cannot_be_used_degrades_to_static(poison: str) -> None:
     (model,) = state.models.values()
     if poison == "inverse":
         model.inverse[0] = math.nan
+    elif poison == "r2":
+        state.tally.r2[0] = math.inf
     else:
         getattr(state.tally, poison)[0] = math.nan
         model._refactor(state.tally, 0, 1.0)
