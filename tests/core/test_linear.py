@@ -9,16 +9,10 @@ from numpy.typing import NDArray
 from bandit.kernels.linear import rank_one, refactor, score, shift_mean
 from bandit.model import REFACTOR_EVERY, SCALE_TICK, LinearModel
 from bandit.strata import Stratum
-from bandit.tally import Indices, Tally, Values
-from tests.core.world import DAY, HOUR, NOW, World, placement_state, simple
+from bandit.tally import Tally
+from tests.core.world import DAY, HOUR, NOW, World, placement_state, simple, sparse
 
 Floats = NDArray[np.float64]
-
-
-def sparse(dense: Floats) -> tuple[Indices, Values]:
-    """Return a dense vector as index and value."""
-    index = np.flatnonzero(dense).astype(np.uint16)
-    return index, dense[index].astype(np.float32)
 
 
 def contexts(rng: np.random.Generator, rows: int, columns: int) -> Floats:

@@ -3,9 +3,9 @@
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
-from bandit.tally import Indices, Tally, Values
+from bandit.tally import Tally
+from tests.core.world import sparse
 
 ARMS, COLUMNS = 3, 4
 
@@ -39,12 +39,6 @@ def added(one: Tally, other: Tally) -> Tally:
 def equal(one: Tally, other: Tally) -> bool:
     """Whether two tallies are bit for bit the same."""
     return all(np.array_equal(a, b) for a, b in zip(one.arrays(), other.arrays(), strict=True))
-
-
-def sparse(dense: NDArray[np.float64]) -> tuple[Indices, Values]:
-    """Return a dense vector as index and value."""
-    index = np.flatnonzero(dense).astype(np.uint16)
-    return index, dense[index].astype(np.float32)
 
 
 @given(tallies(), tallies(), tallies())

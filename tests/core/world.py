@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bandit.config import Config, parse
 from bandit.counters import Outcome
@@ -12,7 +13,7 @@ from bandit.engine import Choice, Engine
 from bandit.placement import PlacementState
 from bandit.records import Record
 from bandit.state import State
-from bandit.tally import Tally
+from bandit.tally import Indices, Tally, Values
 from bandit.token import Keys
 
 NOW = 1_800_000_000_000_000
@@ -143,3 +144,9 @@ def snapshot(state: State) -> list[object]:
 def tally_bytes(tally: Tally) -> list[bytes]:
     """Return a tally's arrays as bytes."""
     return [np.ascontiguousarray(array).tobytes() for array in tally.arrays()]
+
+
+def sparse(dense: NDArray[np.float64]) -> tuple[Indices, Values]:
+    """Return a dense vector as index and value."""
+    index = np.flatnonzero(dense).astype(np.uint16)
+    return index, dense[index].astype(np.float32)
