@@ -15,7 +15,7 @@ def apply(state: State, record: Record) -> None:
                 _expose(_located(state, decision), decision)
         case Rewarded():
             _reward(state, record)
-        case Exposed(decision):
+        case Exposed(decision, _):
             _confirm(state, _located(state, decision), decision)
         case StratumOpened(name, mask, in_scope):
             placement = state.placements[name]

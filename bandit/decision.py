@@ -13,6 +13,7 @@ from bandit.tally import Indices, Values
 
 START_BYTES = 16
 SCHEMA_BYTES = 8
+ORIGIN_BYTES_MAX = 255
 
 _FIXED = struct.Struct("<8sqHHBHBBBBd")
 _DEFERRED = 1

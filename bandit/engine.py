@@ -15,7 +15,7 @@ from bandit import checks
 from bandit.apply import apply
 from bandit.config import EXPOSURE, Config, ConfigError, ExposureMode
 from bandit.counters import Outcome
-from bandit.decision import Decision
+from bandit.decision import ORIGIN_BYTES_MAX, START_BYTES, Decision
 from bandit.errors import BanditError
 from bandit.features import Categories, Numbers
 from bandit.hashing import BUCKETS, PlacementHash, SaltedHash, uniform
@@ -47,7 +47,8 @@ class Engine:
 
     `origin` names the process for good, `start` (16 random bytes) this start of it; together with a counter
     they identify a decision. `journal` is handed every record before it is applied. Times are microseconds
-    since the epoch and never go back: an earlier `now_us` counts as the last one.
+    since the epoch and never go back: an earlier `now_us` counts as the last one. Raises ValueError for a
+    start or an origin that no token could carry.
     """
 
     def __init__(
@@ -61,6 +62,12 @@ class Engine:
         ledger_bytes_max: int = LEDGER_BYTES_MAX,
         journal: Journal | None = None,
     ) -> None:
+        if len(start_id) != START_BYTES or len(origin.encode()) > ORIGIN_BYTES_MAX:
+            message = (
+                f"start_id has {len(start_id)} bytes and origin '{origin}' {len(origin.encode())}: expected "
+                f"{START_BYTES} and at most {ORIGIN_BYTES_MAX}"
+            )
+            raise ValueError(message)
         self.state = State(ledger_bytes_max)
         self.tokens_invalid = 0
         self._journal = journal
@@ -221,7 +228,7 @@ class Engine:
         if not decision.deferred or ledger.shown(at.window_us, at.key):
             return Outcome.DUPLICATE
         ledger.reserve(at.window_us, at.key, event=False, exposure=True)
-        self._commit(Exposed(decision))
+        self._commit(Exposed(decision, self._now_us))
         return Outcome.APPLIED
 
     def _rewarded(self, at: Located, decision: Decision, event: str, value: float, event_id: str) -> Outcome:
@@ -237,7 +244,7 @@ class Engine:
                 return Outcome.DUPLICATE
             raise checks.conflict(event, counted, value)
         ledger.reserve(at.window_us, at.key, event=True, exposure=decision.deferred)
-        self._commit(Rewarded(decision, event, value, id_key))
+        self._commit(Rewarded(decision, event, value, id_key, self._now_us))
         return Outcome.APPLIED
 
 

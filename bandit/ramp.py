@@ -16,10 +16,12 @@ STATIC_INDEX = 0
 
 
 def learned_share(ramp: Ramp, started_us: int | None, now_us: int) -> float:
-    """Return the learned share in scope at `now_us`.
+    """Return the learned share in scope at `now_us`: nothing before a configured start, then `from` to `to`.
 
     `started_us` is the placement's first exposure, which starts a ramp that has no start of its own.
     """
+    if ramp.start_us is not None and now_us < ramp.start_us:
+        return 0.0
     start_us = ramp.start_us if ramp.start_us is not None else started_us
     if start_us is None or now_us <= start_us:
         return ramp.share_from
@@ -38,11 +40,10 @@ class Router:
         self._policies = [names.index(name) for name, _ in split]
         self._fractions = np.zeros(len(names))
         self._bounds = [0]
-        total = 0.0
+        whole = sum(fraction for _, fraction in split)  # 1 but for rounding: a propensity must not exceed 1
         for name, fraction in split:
-            self._fractions[names.index(name)] = fraction
-            total += fraction
-            self._bounds.append(min(HASH_SPACE, int(total * HASH_SPACE)))
+            self._fractions[names.index(name)] = fraction / whole
+            self._bounds.append(min(HASH_SPACE, self._bounds[-1] + int(fraction / whole * HASH_SPACE)))
         if split:
             self._bounds[-1] = HASH_SPACE
 

@@ -45,19 +45,21 @@ class Decided:
 
 @dataclass(frozen=True, slots=True)
 class Exposed:
-    """A deferred decision was shown."""
+    """A deferred decision was shown; `time_us` is when that was told."""
 
     decision: Decision
+    time_us: int
 
 
 @dataclass(frozen=True, slots=True)
 class Rewarded:
-    """An event of a decision was counted. `id_key` is a hash of its event_id, 0 if not repeatable."""
+    """An event of a decision was counted, at `time_us`. `id_key` hashes its event_id; 0: not repeatable."""
 
     decision: Decision
     event: str
     value: float
     id_key: int
+    time_us: int
 
 
 Record = Started | Configured | StratumOpened | Decided | Exposed | Rewarded

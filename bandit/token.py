@@ -23,6 +23,7 @@ from bandit.limits import TOKEN_CHARS_MAX
 
 VERSION = 1
 SECRET_BYTES = 32
+KEY_ID_MAX = 255
 
 _HEAD = struct.Struct(f"<BB{START_BYTES}sQ")
 _NONCE = struct.Struct("<QI")
@@ -34,7 +35,8 @@ class Keys:
     """The secrets of a fleet.
 
     `masters` maps key ids (0 to 255) to 32 bytes each, all of which open tokens; `current` seals. The salts
-    (16 bytes each) are independent and stay when masters rotate: they decide which unit goes where.
+    (16 bytes each) are independent and stay when masters rotate: they decide which unit goes where. Raises
+    ValueError for ids or sizes that are not so.
     """
 
     current: int
@@ -42,6 +44,18 @@ class Keys:
     routing_salt: bytes
     bucket_salt: bytes
     draw_salt: bytes
+
+    def __post_init__(self) -> None:
+        if self.current not in self.masters:
+            message = f"the current key id {self.current} is not among the masters {sorted(self.masters)}"
+            raise ValueError(message)
+        for key_id, master in self.masters.items():
+            if not 0 <= key_id <= KEY_ID_MAX or len(master) != SECRET_BYTES:
+                message = (
+                    f"key id {key_id} has {len(master)} bytes: expected an id from 0 to {KEY_ID_MAX} and "
+                    f"{SECRET_BYTES} bytes"
+                )
+                raise ValueError(message)
 
     @classmethod
     def derive(cls, secret: bytes) -> "Keys":

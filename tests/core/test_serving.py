@@ -184,6 +184,26 @@ def test_the_share_over_time_by_hand() -> None:
     assert world.state().share(NOW + 5 * DAY) == pytest.approx(0.4)
 
 
+def test_before_a_configured_start_everyone_is_static() -> None:
+    """A ramp announced for a date serves nobody before it, however large `from` is; then `from`."""
+    start = "2030-01-01T00:00:00Z"
+    world = World(p=hero(ramp={"policies": SPLIT, "from": 1.0, "start": start}))
+    ramp = world.state().config.ramp
+    assert ramp is not None
+    assert ramp.start_us is not None
+    assert learned_share(ramp, NOW, ramp.start_us - 1) == 0.0
+    assert learned_share(ramp, NOW, ramp.start_us) == 1.0
+    assert {world.choose("p", f"u{i}", {"platform": "web"}).policy for i in range(50)} == {"static"}
+
+
+def test_fractions_that_miss_one_by_rounding_make_no_propensity_above_one() -> None:
+    """Fractions summing to 1 + 9e-10 are accepted; the shares still sum to 1."""
+    split = {"a": 0.5, "b": 0.5 + 9e-10}
+    policies = {name: {"kind": "uniform"} for name in split}
+    router = Router(config(p=simple(policies=policies, ramp={"policies": split})).placements["p"])
+    assert router.shares(1.0).sum() <= 1.0
+
+
 def test_segments_tile_the_hash_space() -> None:
     """At share 1 every hash has a learned policy, at 0 static; fractions hold to a millionth; thirds too."""
     policies = {name: {"kind": "uniform"} for name in ("a", "b", "c")}

@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bandit.config import Config
 from bandit.counters import Outcome
 from bandit.decision import Decision, unpack
+from bandit.engine import Engine
 from bandit.errors import BanditError, Reason
 from bandit.limits import FEATURES_MAX, POLICIES_MAX, TOKEN_CHARS_MAX
 from bandit.strata import OVERFLOW
@@ -285,3 +287,21 @@ def test_a_decision_of_another_process_is_not_recorded_here() -> None:
 
 def _padded(token: str) -> bytes:
     return token.encode() + b"=" * (-len(token) % 4)
+
+
+@pytest.mark.parametrize(
+    ("current", "masters"),
+    [(2, {1: bytes(32)}), (256, {256: bytes(32)}), (1, {1: bytes(16)})],
+    ids=["current is not a master", "id beyond a byte", "short master"],
+)
+def test_keys_that_cannot_seal_are_refused(current: int, masters: dict[int, bytes]) -> None:
+    """Better at once than at the first Choose; the message holds no secret."""
+    with pytest.raises(ValueError, match="key id"):
+        Keys(current, masters, bytes(16), bytes(16), bytes(16))
+
+
+@pytest.mark.parametrize(("origin", "start"), [("me", b"short"), ("o" * 256, bytes(16))])
+def test_an_identity_that_no_token_carries_is_refused(origin: str, start: bytes) -> None:
+    """A start of other than 16 bytes would be padded in silence, and every reward be UNRECORDED."""
+    with pytest.raises(ValueError, match="expected 16 and at most 255"):
+        Engine(Config({}), Keys.derive(bytes(32)), origin=origin, start_id=start, now_us=0)
