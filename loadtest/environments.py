@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 ARMS = 10
 FEATURES = 20
 """Columns of x, the constant 1 included."""
-NOISE_SD = 1.0
-"""Standard deviation of the linear environment's noise; the arms' values have standard deviation 1 too."""
 LOGIT = -1.0
 """Mean log-odds of the logistic environment: rewards come in 30 % of decisions under a random arm."""
 
@@ -39,11 +37,16 @@ class Episode:
         return float((self.values.max(axis=1) - chosen).sum())
 
 
-def linear(seed: int, steps: int) -> Episode:
-    """R = θₖᵀx + noise, θₖ ~ N(0, I / 20), x = (1, 19 standard normals)."""
+def linear(seed: int, steps: int, noise_sd: float = 0.5) -> Episode:
+    """R = θₖᵀx + noise, θₖ ~ N(0, I / 20), x = (1, 19 standard normals): arms' values have variance 1."""
     rng = np.random.default_rng([seed, 1])
     contexts, scores = _contexts(rng, steps)
-    return Episode(contexts, scores + NOISE_SD * rng.standard_normal(scores.shape), scores)
+    return Episode(contexts, scores + noise_sd * rng.standard_normal(scores.shape), scores)
+
+
+def noisy(seed: int, steps: int) -> Episode:
+    """The linear environment with as much noise as signal."""
+    return linear(seed, steps, 1.0)
 
 
 def logistic(seed: int, steps: int) -> Episode:
@@ -65,7 +68,7 @@ def digits(seed: int, steps: int) -> Episode:
     return Episode(contexts, values, values)
 
 
-ENVIRONMENTS = {"linear": linear, "logistic": logistic, "digits": digits}
+ENVIRONMENTS = {"linear": linear, "noisy": noisy, "logistic": logistic, "digits": digits}
 
 
 def _contexts(rng: np.random.Generator, steps: int) -> tuple[Contexts, Outcomes]:
