@@ -39,7 +39,7 @@ Indices = NDArray[np.int64]
 REACH = 6.0
 """Widths beyond which an arm is not looked at: Φ(-6) = 1e-9, times 256 arms 3e-7."""
 PANEL = 1.5
-"""Length of a panel in widths of the narrowest arm in it, with many arms: their maximum is sharper than each."""
+"""Length of a panel in widths of the narrowest arm in it; the maximum of many is sharper than each."""
 PANEL_OF_FEW = 2.0
 FEW = 12
 """The same while at most so many arms remain."""
