@@ -63,7 +63,7 @@ data/.obd: | $(VENV)/bin/python
 	@touch $@
 
 bench: dev ## the core against its peers, in one run
-	$(BIN)/python loadtest/bench.py
+	$(BIN)/python -m loadtest.bench
 
 loadtest: dev ## a locust run of ten seconds against a sidecar of its own
 	$(BIN)/python -m loadtest.locust_run $(ARGS)
