@@ -8,6 +8,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from bandit.counters import Outcome
 from server.codes import Code
 
 LATENCY_BOUNDS_US = (
@@ -48,8 +49,8 @@ class Counts:
     """refusals by reason, those of single items in a batch included"""
     reloads: dict[str, int] = field(default_factory=lambda: {"applied": 0, "refused": 0})
     """attempts to read the configuration again, by what became of them"""
-    rewards_unrecorded: int = 0
-    """rewards answered UNRECORDED: their decision's placement, arm or process is gone"""
+    outcomes: dict[Outcome, int] = field(default_factory=lambda: dict.fromkeys(Outcome, 0))
+    """answered rewards by outcome, those in batches included; some have no placement any more"""
     start_s: float = 0.0
     """seconds from the process's start to being ready; 0 before that"""
 

@@ -105,8 +105,7 @@ class BanditHandlers:
     def _reward(self, engine: Engine, request: pb.RewardRequest) -> pb.RewardResponse:
         value = request.value if request.HasField("value") else 1.0
         outcome = engine.reward(request.decision_id, request.event, value, request.event_id, self._now_us())
-        if outcome is Outcome.UNRECORDED:
-            self._counts.rewards_unrecorded += 1
+        self._counts.outcomes[outcome] += 1
         return pb.RewardResponse(outcome=OUTCOMES[outcome])
 
 

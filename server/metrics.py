@@ -22,6 +22,9 @@ from server.version import VERSION
 
 NS = 1e-9
 
+LOCATED = (Outcome.APPLIED, Outcome.DUPLICATE, Outcome.LATE)
+"""Outcomes of rewards whose placement is known; UNRECORDED ones have none."""
+
 
 class ShellCollector(Collector):
     """What the shell counted: calls, refusals, reloads, the clock."""
@@ -54,11 +57,12 @@ class ShellCollector(Collector):
         for reason, count in list(self._counts.errors.items()):
             errors.add_metric([reason], count)
         yield errors
-        yield CounterMetricFamily(
-            "banditd_rewards_unrecorded",
-            "rewards whose decision is not in memory any more",
-            value=self._counts.rewards_unrecorded,
+        outcomes = CounterMetricFamily(
+            "banditd_reward_outcomes", "answered rewards, by outcome", labels=["outcome"]
         )
+        for outcome, count in self._counts.outcomes.items():
+            outcomes.add_metric([outcome.name], count)
+        yield outcomes
         reloads = CounterMetricFamily(
             "banditd_config_reloads", "reads of the configuration", labels=["result"]
         )
@@ -167,7 +171,7 @@ class _PlacementFamilies:
             self.exposures.add_metric([name, arm], exposures)
             self.reward.add_metric([name, arm], reward)
         for event, outcomes in list(counters.rewards.items()):
-            for outcome in Outcome:
+            for outcome in LOCATED:
                 self.rewards.add_metric([name, event, outcome.name], int(outcomes[outcome]))
         self.unknown_features.add_metric([name], counters.unknown_features)
         self.unknown_arms.add_metric([name], counters.unknown_arms)

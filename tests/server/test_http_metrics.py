@@ -12,11 +12,14 @@ import prometheus_client.parser
 import pytest
 import structlog
 
-from server import limits
+from bandit.engine import Engine
+from bandit.token import Keys
+from server import config_files, limits
 from server.codes import Code
 from server.counts import LATENCY_BOUNDS_NS, Counts, MethodCounts
 from server.http import HttpServer, Page, text_page
-from tests.server.running import LOOPBACK, WAIT_S, Loop, Running, refused, running
+from server.pb import bandit_pb2 as pb
+from tests.server.running import CONFIG, LOOPBACK, SECRET, WAIT_S, Loop, Running, refused, running
 from tests.server.test_errors import _never
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
@@ -112,6 +115,26 @@ def test_metrics_count_what_happened(sidecar: Running) -> None:
     assert value(samples, "banditd_ready") == 1
     assert value(samples, "banditd_start_seconds") > 0
     assert abs(value(samples, "banditd_clock_departure_seconds")) < 1
+
+
+def test_rewards_are_counted_by_outcome_alone_and_in_batches(sidecar: Running) -> None:
+    """Each answered one once for the process, whether its placement is known or not; refused ones never."""
+    config = config_files.load_text(CONFIG.encode(), "test")
+    foreign = Engine(config, Keys.derive(SECRET), origin="other", start_id=bytes(16), now_us=0)
+    unrecorded = foreign.choose("hero", "", {}, {}, (), defer_exposure=False, now_us=0).decision_id
+    own = sidecar.choose().decision_id
+    requests = [pb.RewardRequest(decision_id=one, event="click") for one in (own, own, unrecorded, "forged")]
+    sidecar.bandit.RewardBatch(pb.RewardBatchRequest(requests=requests), timeout=WAIT_S)
+    assert sidecar.reward(unrecorded) == pb.REWARD_OUTCOME_UNRECORDED
+    samples = scrape(sidecar)
+    counted = {
+        dict(labels)["outcome"]: count
+        for (name, labels), count in samples.items()
+        if name == "banditd_reward_outcomes_total"
+    }
+    assert counted == {"APPLIED": 1, "DUPLICATE": 1, "LATE": 0, "UNRECORDED": 2}
+    located = {dict(labels)["outcome"] for name, labels in samples if name == "banditd_rewards_total"}
+    assert located == {"APPLIED", "DUPLICATE", "LATE"}
 
 
 def test_every_metric_is_documented_and_no_other(shared: Running) -> None:

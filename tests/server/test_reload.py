@@ -7,6 +7,7 @@ import grpc
 import pytest
 import structlog
 
+from bandit.counters import Outcome
 from server.pb import bandit_pb2 as pb
 from tests.server.running import CONFIG, WAIT_S, Running, process, refused
 
@@ -81,7 +82,7 @@ def test_removed_placements_and_late_rewards_are_no_fault(sidecar: Running) -> N
     reload(sidecar)
     assert sidecar.reward(gone) == pb.REWARD_OUTCOME_UNRECORDED
     assert sidecar.reward(arm) == pb.REWARD_OUTCOME_UNRECORDED
-    assert sidecar.sidecar.counts.rewards_unrecorded == 2
+    assert sidecar.sidecar.counts.outcomes[Outcome.UNRECORDED] == 2
     assert refused(lambda: sidecar.choose("web-only"))[1].reason == "PLACEMENT_UNKNOWN"
 
 
