@@ -1,8 +1,8 @@
 """Every bound of the shell, with its unit (last in the name), its reason and its precedent."""
 
 MESSAGE_BYTES_MAX = 1_048_576
-"""Bytes of a message received. 256 rewards with the largest tokens take 0.4 MB; gRPC's default is 4 MB.
-Decoding one such message takes some milliseconds, and nothing else is served meanwhile."""
+"""Bytes of a message received. 256 rewards with the largest decision_ids and event_ids take 0.4 MB; gRPC's
+default is 4 MB. Decoding one such message takes some milliseconds, and nothing else is served meanwhile."""
 
 REQUEST_BYTES_MAX = 65_536
 """Bytes of one Choose or Reward, alone or in a batch, checked before it is looked at. The largest that the

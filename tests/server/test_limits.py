@@ -8,6 +8,7 @@ from pathlib import Path
 import grpc
 import pytest
 
+from bandit.limits import BATCH_MAX
 from server import limits
 from server.counts import Counts
 from server.errors import ShellError, ShellReason
@@ -16,6 +17,9 @@ from server.grpcio_engine import _check_deadline, channel_options
 from server.pb import bandit_pb2 as pb
 from server.pb import bandit_pb2_grpc as pb_grpc
 from tests.server.running import WAIT_S, Loop, Running, refused, running
+
+MINTED_CHARS_MAX = 1_300
+"""Characters of the largest decision_id there is: `tests/core/test_token.py` makes it."""
 
 
 def test_a_giant_message_is_refused(shared: Running) -> None:
@@ -63,7 +67,10 @@ def test_a_giant_item_hides_in_no_batch(shared: Running) -> None:
 
 
 def test_the_largest_request_the_core_takes_fits() -> None:
-    """The core's own limits lie within REQUEST_BYTES_MAX, and 256 of the largest rewards within a message."""
+    """The core's own limits lie within REQUEST_BYTES_MAX, a full batch of true rewards within half a message.
+
+    A decision_id of TOKEN_CHARS_MAX characters was never minted: a batch of those may be refused.
+    """
     name = "n" * 64
     choose = pb.ChooseRequest(
         placement=name,
@@ -72,8 +79,9 @@ def test_the_largest_request_the_core_takes_fits() -> None:
         arms=[f"{i:064}" for i in range(256)],
     )
     assert choose.ByteSize() <= limits.REQUEST_BYTES_MAX
-    reward = pb.RewardRequest(decision_id="d" * 4096, event=name, value=1.0, event_id="i" * 256)
-    assert pb.RewardBatchRequest(requests=[reward] * 200).ByteSize() <= limits.MESSAGE_BYTES_MAX
+    reward = pb.RewardRequest(decision_id="d" * MINTED_CHARS_MAX, event=name, value=1.0, event_id="i" * 256)
+    batch = pb.RewardBatchRequest(requests=[reward] * BATCH_MAX)
+    assert batch.ByteSize() <= limits.MESSAGE_BYTES_MAX / 2
 
 
 def test_a_lot_of_metadata_is_refused(shared: Running) -> None:
