@@ -54,11 +54,12 @@ format: dev ## let ruff rewrite what it can
 
 data: data/.obd ## fetch the Open Bandit sample (six CSV files, CC BY 4.0) into data/
 
-data/.obd: | $(VENV)/bin/python
+data/.obd: constraints-data.txt | $(VENV)/bin/python
 	@mkdir -p data
-	$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --dest data obp==0.4.1
-	cd data && ../$(BIN)/python -m zipfile -e obp-0.4.1-*.whl wheel
-	rm -rf data/obd && mv data/wheel/obp/dataset/obd data/obd && rm -rf data/wheel data/obp-0.4.1-*.whl
+	$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes \
+		--only-binary :all: --dest data -r constraints-data.txt
+	cd data && ../$(BIN)/python -m zipfile -e obp-*.whl wheel
+	rm -rf data/obd && mv data/wheel/obp/dataset/obd data/obd && rm -rf data/wheel data/obp-*.whl
 	find data/obd -name .DS_Store -delete
 	@touch $@
 
