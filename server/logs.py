@@ -5,6 +5,7 @@ and of an unexpected exception the places are logged, not its text, which may qu
 """
 
 import logging
+import os
 import sys
 import traceback
 from collections.abc import MutableMapping
@@ -17,9 +18,17 @@ import structlog
 PRIVATE = frozenset({"unit", "decision_id", "token", "key", "secret"})
 """Names of values that are never written, whatever they hold."""
 
+STDERR = 2
+"""The descriptor of standard error."""
+
 
 def configure() -> None:
-    """Set up structlog and route warnings of libraries through it. Call once, before the first line."""
+    """Set up structlog and route warnings of libraries through it. Call once, before the first line.
+
+    Where the process was started with standard error closed, nothing is logged.
+    """
+    if sys.stderr is None:
+        sys.stderr = _nowhere()
     pretty = sys.stderr.isatty()
     renderer: structlog.types.Processor = (
         structlog.dev.ConsoleRenderer() if pretty else structlog.processors.JSONRenderer(default=str)
@@ -60,6 +69,13 @@ def places(error: BaseException) -> list[str]:
 
 def _frames(trace: TracebackType | None) -> list[str]:
     return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(trace)]
+
+
+def _nowhere() -> TextIO:
+    """A standard error that leads nowhere. Its number is taken, lest a socket get what libraries print."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= STDERR:
+        pass  # it stays open, in the place of a closed stream
+    return os.fdopen(descriptor, "w")
 
 
 class Unfailing:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import socket
 import stat
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 import structlog
 
 from server.addresses import Address, clear_socket_file
+from server.client import Client
 from server.clock import LearningClock
 from server.commands.serve import DEMO, run
 from server.exit_codes import ExitCode, StartError
@@ -164,6 +166,31 @@ def test_without_a_configuration_the_example_is_served(tmp_path: Path) -> None:
         assert sorted(path.name for path in data.iterdir()) == ["operator.sock", "secret.key"]
         assert {stat.S_IMODE(path.stat().st_mode) for path in data.iterdir()} == {0o600}
         assert stat.S_IMODE(data.stat().st_mode) == 0o700
+
+
+def test_it_serves_with_standard_error_closed(tmp_path: Path) -> None:
+    """As `2>&-` in a script: it starts, serves and stops; there is nowhere to log to."""
+    socket_file = tmp_path / "data.sock"
+    command = [
+        sys.executable,
+        "-m",
+        "server",
+        "serve",
+        "--http",
+        "127.0.0.1:0",
+        "--listen",
+        f"unix:{socket_file}",
+    ]
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    started = subprocess.Popen(["sh", "-c", 'exec "$@" 2>&-', "sh", *command], cwd=tmp_path, env=env)
+    try:
+        with Client(f"unix:{socket_file}") as client:
+            client.wait_ready(WAIT_S)
+            assert client.choose(pb.ChooseRequest(placement="home-hero")).arm
+        started.send_signal(signal.SIGTERM)
+        assert started.wait(WAIT_S) == ExitCode.OK
+    finally:
+        started.kill()
 
 
 def test_an_engine_that_cannot_be_made_ends_the_process(
