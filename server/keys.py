@@ -11,6 +11,7 @@ import re
 import secrets
 import socket
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from server import limits
@@ -59,24 +60,27 @@ def _create(path: Path) -> None:
         return
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
-            os.write(descriptor, secrets.token_hex(SECRET_BYTES).encode() + b"\n")
-            os.fsync(descriptor)
+            _write(temporary, secrets.token_hex(SECRET_BYTES).encode() + b"\n")
+            with suppress(FileExistsError):  # made between our look and our link: that one is the key
+                os.link(temporary, path)
         finally:
-            os.close(descriptor)
-        try:
-            os.link(temporary, path)
-        except FileExistsError:
-            pass  # another process made it between our look and our link: its key is the key
-        finally:
-            temporary.unlink()
+            temporary.unlink(missing_ok=True)
     except OSError as error:
         raise StartError(
             ExitCode.FILES,
             f"no key can be made at {str(path)!r} ({error.strerror}); "
             "make the data directory writable for the service's user, or give --key-file",
         ) from error
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a new file, for its owner alone, through to the disk."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:  # which writes on after a short write
+        file.write(content)
+        file.flush()
+        os.fsync(descriptor)
 
 
 def _read(path: Path) -> bytes:

@@ -1,9 +1,11 @@
 """The small parts: clock, keys, addresses, logs."""
 
 import base64
+import errno
 import io
 import json
 import logging
+import os
 import stat
 from contextlib import suppress
 from pathlib import Path
@@ -106,6 +108,23 @@ def test_a_key_is_made_once(tmp_path: Path) -> None:
     assert keys.load_secret(None, tmp_path) == first
     (made,) = tmp_path.iterdir()
     assert stat.S_IMODE(made.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("call", ["fsync", "link"])
+def test_a_key_that_cannot_be_made_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """A full disk: the message says so, no file is left, and with room again the next start makes the key."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, full)
+        with pytest.raises(StartError, match="No space left"):
+            keys.load_secret(None, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    assert len(keys.load_secret(None, tmp_path)) == 32
 
 
 def test_a_missing_key_file_is_refused(tmp_path: Path) -> None:
