@@ -1,6 +1,7 @@
 """The one place where a record changes the state, for live traffic and for replay alike."""
 
 from bandit.decision import Decision
+from bandit.ledger import Ledger
 from bandit.records import Configured, Decided, Exposed, Record, Rewarded, Started, StratumOpened
 from bandit.state import Located, State
 from bandit.strata import Stratum
@@ -52,9 +53,23 @@ def _reward(state: State, record: Rewarded) -> None:
     if decision.deferred and not ledger.shown(at.window_us, at.key):
         _confirm(state, at, decision)
     placement = at.placement
-    before = placement.reward(ledger, at.window_us, at.key)
+    before = _earned(ledger, at)
     event_key = at.key | placement.events[record.event]
     ledger.count(at.window_us, decision.time_us, event_key, record.value, record.id_key)
-    after = placement.reward(ledger, at.window_us, at.key)
+    after = _earned(ledger, at)
     if after != before:
         placement.credit(at.arm, at.stratum, at.index, at.value, decision.time_us, (before, after))
+
+
+def _earned(ledger: Ledger, at: Located) -> float:
+    """Return a decision's R now: clip(Σ value x what the ledger holds, 0, maximum), by its own configuration.
+
+    Today's values would not undo what was credited by others.
+    """
+    reward = at.schema.reward
+    total = 0.0
+    for event, value in reward.values:
+        counted = ledger.value(at.window_us, at.key | at.placement.events[event])
+        if counted is not None:
+            total += value * counted
+    return min(max(total, 0.0), reward.maximum)

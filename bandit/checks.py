@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from bandit.config import EXPOSURE
+from bandit.config import EXPOSURE, Placement
 from bandit.errors import BanditError, Reason
 from bandit.limits import CONTEXT_ENTRIES_MAX, EVENT_ID_BYTES_MAX, EVENT_VALUE_MAX, UNIT_BYTES_MAX
 from bandit.placement import PlacementState
@@ -32,14 +32,17 @@ def check_size(unit_bytes: int, entries: int, placement: str) -> None:
         )
 
 
-def check_event(placement: PlacementState, event: str, value: float, event_id: str) -> None:
-    """Refuse an event that is not configured, a value that is not a usable number, a missing event_id."""
-    reward, name = placement.config.reward, placement.config.name
-    if event != EXPOSURE and event not in placement.values:
-        known = ", ".join(sorted(placement.values))
+def check_event(schema: Placement, event: str, value: float, event_id: str) -> None:
+    """Refuse an event that is not configured, a value that is not a usable number, a missing event_id.
+
+    `schema` is the configuration that the decision was made under.
+    """
+    reward, name = schema.reward, schema.name
+    known = [known for known, _ in reward.values]
+    if event not in known and event != EXPOSURE:
         message = (
-            f"event '{_quoted(event)}' is not configured for placement '{name}'; expected one of {known} "
-            f"or '{EXPOSURE}'"
+            f"event '{_quoted(event)}' is not configured for placement '{name}', or was not when the "
+            f"decision was made; expected one of {', '.join(known)} or '{EXPOSURE}'"
         )
         raise BanditError(Reason.EVENT_UNKNOWN, message, placement=name, event=_quoted(event))
     if not math.isfinite(value):

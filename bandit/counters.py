@@ -36,6 +36,12 @@ class Counters:
     unknown_arms: int = 0
     strata_overflow: int = 0
 
+    def count_reward(self, event: str, outcome: Outcome) -> None:
+        """Count what became of an event; it may be one that is not configured any more."""
+        if event not in self.rewards:
+            self.rewards[event] = np.zeros(len(Outcome) + 1, np.int64)
+        self.rewards[event][outcome] += 1
+
     @classmethod
     def zeros(cls, policies: int, arms: int, events: Sequence[tuple[str, float]]) -> "Counters":
         """Return counters of nothing yet; the reserved event `exposure` is counted beside the others."""

@@ -126,14 +126,14 @@ class Engine:
         located = self.state.locate(decision)
         if located is None:
             return Outcome.LATE if self.state.outlived(decision) else Outcome.UNRECORDED
-        checks.check_event(located.placement, event, value, event_id)
+        checks.check_event(located.schema, event, value, event_id)
         if decision.time_us + located.window_us < now_us:
             outcome = Outcome.LATE
         elif event == EXPOSURE:
             outcome = self._exposed(located, decision)
         else:
             outcome = self._rewarded(located, decision, event, value, event_id)
-        located.placement.counters.rewards[event][outcome] += 1
+        located.placement.counters.count_reward(event, outcome)
         return outcome
 
     def reconfigure(self, config: Config, now_us: int) -> None:
@@ -215,7 +215,7 @@ class Engine:
         in_scope = state.eligibility.in_scope(categories, numbers)
         stratum = state.strata.get(mask, in_scope=in_scope)
         if stratum is None:
-            if state.strata.next_index == OVERFLOW:
+            if state.strata.full(restricted=bool(arms)):
                 state.counters.strata_overflow += 1
                 return Stratum(state.config, OVERFLOW, mask, in_scope=in_scope)
             self._commit(StratumOpened(state.config.name, mask, in_scope))
@@ -234,7 +234,7 @@ class Engine:
     def _rewarded(self, at: Located, decision: Decision, event: str, value: float, event_id: str) -> Outcome:
         ledger = self.state.ledger
         event_key, id_key = at.key | at.placement.events[event], 0
-        if event in at.placement.config.reward.repeatable:
+        if event in at.schema.reward.repeatable:
             id_key = _id_key(event_key, event_id)
             counted = ledger.id_value(at.window_us, event_key, id_key)
         else:

@@ -1,7 +1,7 @@
 """Every bound of the core, with its unit (last in the name), its reason and its precedent."""
 
 ARMS_MAX = 256
-"""Arms a placement. A Choose integrates over all of them; 50 cost 11 µs, 256 stay below 0.3 ms."""
+"""Arms a placement. A Choose scores all of them: with 64 features set, a model of 256 costs 0.9 ms."""
 
 COLUMNS_MAX = 256
 """Columns of the feature vector x. A is columns² float64 an arm, and refactorising is columns³ / 3."""
@@ -22,13 +22,14 @@ STRATA_MAX = 16
 """Strata a placement learns separately; beyond them thompson answers as static."""
 
 BATCH_MAX = 256
-"""Items in one batch call: nothing else is served while a batch is, so it must stay in the milliseconds."""
+"""Items in one batch call. Nothing else is served meanwhile: 10 ms at 10 arms and 32 columns, 0.2 s at most
+for each linear model of the largest placement that is accepted."""
 
 NAME_BYTES_MAX = 64
 """Bytes of a placement's, arm's, feature's, policy's or event's name. As a Kubernetes label value (63)."""
 
-PAYLOAD_BYTES_MAX = 16_384
-"""Bytes of an arm's payload: it travels in every reply; a larger one belongs behind a URL."""
+PAYLOAD_BYTES_MAX = 12_288
+"""Bytes of an arm's payload: 256 in one reply stay below the 4 MiB that gRPC clients take by default."""
 
 CONTEXT_ENTRIES_MAX = 256
 """Categories plus numbers in one request: four times FEATURES_MAX, room for clients ahead of us."""

@@ -1,6 +1,6 @@
 """A placement's state under another configuration: what was learned about what remains, remains."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -9,6 +9,7 @@ from bandit.counters import Counters
 from bandit.features import column_meanings
 from bandit.limits import EVENTS_MAX
 from bandit.placement import PlacementState
+from bandit.strata import audiences_differ
 from bandit.tally import Forgetting
 
 
@@ -40,6 +41,32 @@ def problems_between(placements: dict[str, PlacementState], config: Config) -> l
     return problems
 
 
+def warnings_between(before: Mapping[str, Placement], config: Config) -> list[Problem]:
+    """Return what a reload costs that its author may not expect."""
+    warnings = []
+    for name, new in config.placements.items():
+        old = before.get(name)
+        if old is None:
+            continue
+        if audiences_differ(old, new):
+            warnings.append(
+                Problem(
+                    f"$.placements.{name}",
+                    "a condition changed, so the same arms stand for other people now: what thompson learned "
+                    "starts over; linear policies keep what they learned",
+                )
+            )
+        if (old.reward.values, old.reward.maximum) != (new.reward.values, new.reward.maximum):
+            warnings.append(
+                Problem(
+                    f"$.placements.{name}.reward",
+                    "values or max changed, while what was learned so far is in the old ones: both are summed; "
+                    "a half_life lets the old fade, a placement of another name starts clean",
+                )
+            )
+    return warnings
+
+
 def migrated(held: PlacementState, config: Placement, now_us: int) -> PlacementState:
     """Return the state of `config` with all that `held` knows about the arms and columns of both."""
     old = held.config
@@ -57,9 +84,12 @@ def migrated(held: PlacementState, config: Placement, now_us: int) -> PlacementS
     state = PlacementState(
         config, now_us, tally=tally, strata=strata, forgetting=forgetting
     )  # fmt: skip
-    state.born_us, state.started_us = held.born_us, held.started_us
+    state.born_us = held.born_us
+    state.started_us = (
+        held.started_us if old.ramp else None
+    )  # a ramp that is added begins at its own beginning
     state.retired = held.retired | _ended(old, config)
-    state.events = _numbered(held.events, state.values)
+    state.events = _numbered(held.events, config)
     _carry(held.counters, state.counters, arms, _positions(_policies(config), _policies(old)))
     return state
 
@@ -79,10 +109,10 @@ def _ended(old: Placement, new: Placement) -> frozenset[str]:
     return frozenset(arm.id for arm in old.arms) - living
 
 
-def _numbered(events: dict[str, int], values: dict[str, float]) -> dict[str, int]:
+def _numbered(events: dict[str, int], config: Placement) -> dict[str, int]:
     """Return the events' numbers in the ledger: old ones keep theirs."""
     numbered = dict(events)
-    for event in values:
+    for event, _ in config.reward.values:
         numbered.setdefault(event, len(numbered))
     return numbered
 

@@ -10,7 +10,6 @@ from bandit.config import ArmState, Placement
 from bandit.counters import Counters
 from bandit.eligibility import Eligibility
 from bandit.features import Encoder, column_meanings
-from bandit.ledger import Ledger
 from bandit.model import LinearModel
 from bandit.policies import LINEAR, Policy, make_policy
 from bandit.ramp import Router, learned_share
@@ -23,8 +22,8 @@ class PlacementState:
 
     `tally` learns from every exposure, `strata` hold what context-free policies learn from their own;
     `models` and `policies` are derived. `events` gives each event ever configured its number in the ledger.
-    `retired` are the arm ids that may not come back. `born_us`: when it was first
-    configured; `started_us`: its first exposure, None before.
+    `retired` are the arm ids that may not come back. `born_us`: when it was first configured; `started_us`:
+    its first exposure under a ramp, None before.
     """
 
     def __init__(
@@ -38,8 +37,7 @@ class PlacementState:
         self.forgetting = forgetting or Forgetting.starting(config.half_life_us, now_us)
         self.tally = tally or Tally.zeros(len(config.arms), self.encoder.columns)
         self.strata = Strata() if strata is None else strata  # without strata it is falsy, yet has indices
-        self.values = dict(config.reward.values)
-        self.events = {event: number for number, event in enumerate(self.values)}
+        self.events = {event: number for number, (event, _) in enumerate(config.reward.values)}
         self.retired = frozenset(arm.id for arm in config.arms if arm.state is ArmState.RETIRED)
         self.born_us = now_us
         self.started_us: int | None = None
@@ -123,15 +121,6 @@ class PlacementState:
             stratum.tally.credit(arm, _NO_INDEX, _NO_VALUE, reward, weight)
             stratum.news += 1
         self.counters.reward_sum[arm] += reward[1] - reward[0]
-
-    def reward(self, ledger: Ledger, window_us: int, key: int) -> float:
-        """Return a decision's R now: clip(Σ value x what the ledger holds, 0, maximum)."""
-        total = 0.0
-        for event, value in self.values.items():
-            counted = ledger.value(window_us, key | self.events[event])
-            if counted is not None:
-                total += value * counted
-        return min(max(total, 0.0), self.config.reward.maximum)
 
     def _forget(self, time_us: int) -> None:
         factor = self.forgetting.advance(time_us)

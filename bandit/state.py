@@ -23,17 +23,22 @@ CONTEXT_FREE = frozenset({PolicyKind.STATIC, PolicyKind.UNIFORM, PolicyKind.THOM
 class Located:
     """Where a decision stands in today's state: its arm, stratum and x under the current configuration.
 
-    `stratum` None: the decision teaches nothing context-free. `key` is its key in the ledger, `window_us` the
-    window of the configuration it was made under.
+    `schema` is the configuration it was made under, which says what its events are worth and until when.
+    `stratum` None: the decision teaches nothing context-free. `key` is its key in the ledger.
     """
 
     placement: PlacementState
+    schema: Placement
     arm: int
     stratum: Stratum | None
     index: Indices
     value: Values
     key: int
-    window_us: int
+
+    @property
+    def window_us(self) -> int:
+        """How long after the decision its events count."""
+        return self.schema.reward.window_us
 
 
 class State:
@@ -89,7 +94,7 @@ class State:
         context_free = schema.policies[decision.policy].kind in CONTEXT_FREE
         stratum = placement.strata.at(decision.stratum) if context_free else None
         key = decision_key(start, decision.counter)
-        return Located(placement, arm, stratum, index, value, key, schema.reward.window_us)
+        return Located(placement, schema, arm, stratum, index, value, key)
 
     def outlived(self, decision: Decision) -> bool:
         """Whether this state once held a decision, and has dropped its configuration since: it is late."""

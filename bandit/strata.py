@@ -97,6 +97,14 @@ class Strata:
         """Return the stratum that a decision's index means today; None if it is gone or never was."""
         return self._by_index[index] if index < len(self._by_index) else None
 
+    def full(self, *, restricted: bool) -> bool:
+        """Whether no more may be opened; for requests that name arms, when half of the places are taken.
+
+        So callers that name ever other arms cannot take the places of those that name none.
+        """
+        places = STRATA_MAX // 2 if restricted else STRATA_MAX
+        return self.next_index == OVERFLOW or len(self._by_key) >= places
+
     @property
     def next_index(self) -> int:
         """The index that the next stratum gets; OVERFLOW when no more may be opened."""
@@ -116,9 +124,9 @@ class Strata:
         changes, the same arms stand for other people from then on: all strata start over.
         """
         result = Strata()
-        regrouped = _regrouped(old, new)
+        differ = audiences_differ(old, new)
         for stratum in self._by_index:
-            mask = _mask_after(stratum.mask, old, new, arms) if stratum and not regrouped else 0
+            mask = _mask_after(stratum.mask, old, new, arms) if stratum and not differ else 0
             if stratum is None or mask == 0:
                 result._by_index.append(None)
                 continue
@@ -133,7 +141,7 @@ class Strata:
         return result
 
 
-def _regrouped(old: Placement, new: Placement) -> bool:
+def audiences_differ(old: Placement, new: Placement) -> bool:
     """Whether the ramp's scope or the condition of an arm of both configurations differs."""
     before, after = _conditions(old), _conditions(new)
     return any(before[name] != after[name] for name in before.keys() & after.keys())

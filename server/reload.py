@@ -12,6 +12,7 @@ import structlog
 from bandit.config import Config, ConfigError, Placement, warnings
 from bandit.engine import Engine
 from bandit.errors import BanditError, Reason
+from bandit.migrate import warnings_between
 from server import collector
 from server.counts import Counts
 from server.logs import places
@@ -74,7 +75,7 @@ class Reloader:
                 added=sorted(after.keys() - before.keys()),
                 removed=sorted(before.keys() - after.keys()),
                 changed=sorted(name for name in after.keys() & before.keys() if after[name] != before[name]),
-                warnings=[str(problem) for problem in warnings(config)],
+                warnings=[str(problem) for problem in (*warnings_between(before, config), *warnings(config))],
             )
 
     async def on_signal(self) -> None:

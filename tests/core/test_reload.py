@@ -7,7 +7,8 @@ from bandit.config import ConfigError, column_names
 from bandit.counters import Outcome
 from bandit.engine import Choice
 from bandit.errors import BanditError, Reason
-from tests.core.world import DAY, HOUR, World, hero, simple, snapshot
+from bandit.migrate import warnings_between
+from tests.core.world import DAY, HOUR, Document, World, config, hero, simple, snapshot
 
 WEB = {"platform": "web", "country": "de"}
 NUMBERS = {"history": 40.0, "returning": 1.0}
@@ -168,19 +169,71 @@ def test_a_removed_placement_takes_nothing() -> None:
     assert world.state().tally.n.sum() == 0.0
 
 
-def test_a_removed_event_is_unknown_and_numbers_are_not_shared() -> None:
-    """Events keep their place in the ledger through reloads: a new event never meets an old one's value."""
+def test_a_decisions_events_are_those_it_was_made_under() -> None:
+    """A removed event still counts for older decisions, a new one only for newer: numbers are not shared."""
     world = World(p=simple(reward={"values": {"b": 1, "c": 1}}))
-    choice = world.choose()
-    world.reward(choice, "b")
+    old = world.choose()
+    assert world.reward(old, "b") is Outcome.APPLIED
     world.reload(p=simple(reward={"values": {"a": 1, "c": 1}}))
-    with pytest.raises(BanditError) as refused:
-        world.reward(choice, "b")
-    assert refused.value.reason is Reason.EVENT_UNKNOWN
-    assert world.reward(choice, "a", 3.0) is Outcome.APPLIED
-    world.reload(p=simple(reward={"values": {"a": 1, "b": 1, "c": 1}}))
-    assert world.reward(choice, "b") is Outcome.DUPLICATE
-    assert world.reward(choice, "c") is Outcome.APPLIED
+    new = world.choose()
+    assert world.reward(old, "b") is Outcome.DUPLICATE
+    for choice, event in ((old, "a"), (new, "b")):
+        with pytest.raises(BanditError) as refused:
+            world.reward(choice, event)
+        assert refused.value.reason is Reason.EVENT_UNKNOWN
+    assert world.reward(new, "a", 3.0) is Outcome.APPLIED
+    assert world.reward(new, "c") is Outcome.APPLIED
+    assert world.reward(old, "c") is Outcome.APPLIED
+
+
+@pytest.mark.parametrize(
+    "reward", [{"values": {"click": 10, "buy": 2}}, {"values": {"click": 1}, "max": 0.5}]
+)
+def test_a_decision_is_worth_what_it_was_made_under(reward: Document) -> None:
+    """Values or max that change between two events of a decision leave Σ R and Σ R² those of its own R.
+
+    click, then refund: R goes from 1 to max(0, 1 - 5) = 0 by the values of then; a reload must not turn that
+    into -10, or -0.5, of an R that was never credited.
+    """
+    world = World(p=simple(reward={"values": {"click": 1, "refund": -5}, "max": 2}))
+    refunded, kept = world.choose(), world.choose()
+    for choice in (refunded, kept):
+        world.reward(choice, "click")
+    world.reload(p=simple(reward=reward))
+    world.reward(refunded, "refund")
+    state = world.state()
+    assert state.tally.r1.sum() == 1.0
+    assert state.tally.r2.sum() == 1.0
+
+
+def test_a_ramp_that_is_added_begins_at_its_own_beginning() -> None:
+    """Static for 90 days, then a ramp without a start: it is at `from` and grows from its exposures."""
+    policies = {"t": {"kind": "thompson"}}
+    world = World(p=simple(policies=policies))
+    world.choose()
+    world.now += 90 * 24 * HOUR
+    ramp = {"policies": {"t": 1.0}, "from": 0.05, "to": 0.9, "over": "60d"}
+    world.reload(p=simple(policies=policies, ramp=ramp))
+    assert world.state().share(world.now) == 0.05
+    world.choose()
+    assert world.state().share(world.now + 30 * 24 * HOUR) == pytest.approx(0.475)
+    world.reload(p=simple(policies=policies, ramp=ramp | {"to": 0.8}))
+    assert world.state().share(world.now + 30 * 24 * HOUR) == pytest.approx(0.425)
+
+
+def test_what_a_reload_costs_is_said() -> None:
+    """A changed condition and changed values are warned of, with their path; other changes are not."""
+    features = {"platform": {"kind": "category", "values": ["web", "app"]}}
+    before = config(p=simple("a", "b", features=features))
+    conditional = config(p=simple(arms={"a": {}, "b": {"when": {"platform": ["web"]}}}, features=features))
+    assert [problem.path for problem in warnings_between(before.placements, conditional)] == [
+        "$.placements.p"
+    ]
+    dearer = config(p=simple("a", "b", features=features, reward={"values": {"click": 2}}))
+    (warning,) = warnings_between(before.placements, dearer)
+    assert warning.path == "$.placements.p.reward"
+    wider = config(p=simple("a", "b", "c", features=features), q=simple())
+    assert warnings_between(before.placements, wider) == []
 
 
 def test_a_placement_outgrows_sixteen_events_only_with_a_refusal() -> None:

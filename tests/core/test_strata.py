@@ -115,18 +115,32 @@ def _at(world: World) -> tuple[Stratum, np.ndarray, np.ndarray, int]:
     return stratum, index, value, world.now
 
 
+def test_requests_that_name_arms_leave_half_of_the_strata_to_the_others() -> None:
+    """However many lists of arms callers try, those who name none still get a stratum that learns."""
+    names = ["a", "b", "c", "d", "e"]
+    world = World(p=simple(*names, policies=THOMPSON, ramp=LEARN))
+    for mask in range(1, 31):
+        world.choose(arms=[name for i, name in enumerate(names) if mask >> i & 1])
+    state = world.state()
+    assert (len(state.strata), state.counters.strata_overflow) == (8, 22)
+    world.choose()
+    assert (len(state.strata), state.counters.strata_overflow) == (9, 22)
+
+
 def test_beyond_sixteen_strata_thompson_is_static() -> None:
     """The 17th set of arms opens nothing: thompson answers as static there, counted, nothing is learned."""
     names = ["a", "b", "c", "d", "e"]
-    arms = {name: {"weight": i + 1} for i, name in enumerate(names)}
-    world = World(p=simple(arms=arms, policies=THOMPSON, ramp=LEARN))
+    arms: Document = {name: {"weight": i + 1, "when": {f"f{i}": ["yes"]}} for i, name in enumerate(names)}
+    features = {f"f{i}": {"kind": "category", "values": ["yes"]} for i in range(5)}
+    world = World(p=simple(arms=arms, features=features, policies=THOMPSON, ramp=LEARN))
+
     for mask in range(1, 17):
-        world.reward(world.choose(arms=[name for i, name in enumerate(names) if mask >> i & 1]))
+        world.reward(world.choose(categories={f"f{i}": "yes" for i in range(5) if mask >> i & 1}))
     state = world.state()
     assert (len(state.strata), state.counters.strata_overflow) == (16, 0)
     learned = [stratum.tally.n.sum() for stratum in state.strata]
     for _ in range(30):
-        choice = world.choose(arms=["a", "e"])
+        choice = world.choose(categories={"f0": "yes", "f4": "yes"})
         assert choice.policy == "t"
         assert choice.propensity == pytest.approx({"a": 1 / 6, "e": 5 / 6}[choice.arm])
         assert world.reward(choice) is Outcome.APPLIED
