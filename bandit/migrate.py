@@ -60,7 +60,7 @@ def warnings_between(before: Mapping[str, Placement], config: Config) -> list[Pr
             warnings.append(
                 Problem(
                     f"$.placements.{name}.reward",
-                    "values or max changed, while what was learned so far is in the old ones: both are summed; "
+                    "values or max changed, while what was learned so far is in the old: both are summed; "
                     "a half_life lets the old fade, a placement of another name starts clean",
                 )
             )

@@ -303,7 +303,7 @@ class OperatorServiceServicer:
 
     def ReloadConfig(self, request, context):
         """Reads the configuration again, as SIGHUP does, and swaps it in between two requests. What was learned
-        stays, by arm id and feature name. A configuration with an error changes nothing.
+        stays, by arm id and feature name; `warnings` name what does not. A configuration with an error changes nothing.
 
         FAILED_PRECONDITION  CONFIG_INVALID: the message lists every problem with its path and remedy.
         """
