@@ -63,7 +63,8 @@ data/.obd: constraints-data.txt | $(VENV)/bin/python
 	find data/obd -name .DS_Store -delete
 	@touch $@
 
-bench: dev ## the core against its peers, in one run
+bench: dev ## a start beside its imports, the core against its peers, in one run
+	$(BIN)/python -m loadtest.start
 	$(BIN)/python -m loadtest.bench
 
 loadtest: dev ## a locust run of ten seconds against a sidecar of its own
