@@ -23,9 +23,6 @@ SERVICE = pb.DESCRIPTOR.services_by_name["BanditService"].full_name
 HEALTH_WATCH = "/grpc.health.v1.Health/Watch"
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 
-BATCH_BYTES_MAX = 8 * 2**20
-"""Bytes of a reply that are accepted: 256 replies, each with a payload and a token, are below 6 MB."""
-
 
 class CallError(Exception):
     """A call, or one item of a batch, that the sidecar refused or never answered.
@@ -79,10 +76,7 @@ class Client:
     _stub: pb_grpc.BanditServiceStub = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        options: list[tuple[str, str | int]] = [
-            ("grpc.max_receive_message_length", BATCH_BYTES_MAX),
-            ("grpc.enable_http_proxy", 0),
-        ]
+        options: list[tuple[str, str | int]] = [("grpc.enable_http_proxy", 0)]
         if self.server_name:
             options.append(("grpc.ssl_target_name_override", self.server_name))
         if self.security is None:

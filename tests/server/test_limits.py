@@ -8,7 +8,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from bandit.limits import BATCH_MAX
+from bandit.limits import BATCH_MAX, NAME_BYTES_MAX, PAYLOAD_BYTES_MAX
 from server import limits
 from server.counts import Counts
 from server.errors import ShellError, ShellReason
@@ -20,6 +20,9 @@ from tests.server.running import WAIT_S, Loop, Running, refused, running
 
 MINTED_CHARS_MAX = 1_300
 """Characters of the largest decision_id there is: `tests/core/test_token.py` makes it."""
+
+CLIENTS_BYTES_MAX = 4 * 2**20
+"""Bytes of a message that gRPC clients accept unless they are told otherwise."""
 
 
 def test_a_giant_message_is_refused(shared: Running) -> None:
@@ -82,6 +85,20 @@ def test_the_largest_request_the_core_takes_fits() -> None:
     reward = pb.RewardRequest(decision_id="d" * MINTED_CHARS_MAX, event=name, value=1.0, event_id="i" * 256)
     batch = pb.RewardBatchRequest(requests=[reward] * BATCH_MAX)
     assert batch.ByteSize() <= limits.MESSAGE_BYTES_MAX / 2
+
+
+def test_the_largest_reply_is_taken_by_clients_as_they_come() -> None:
+    """256 choices of the largest payload, each with the largest token, stay below gRPC's default of 4 MiB."""
+    name = "n" * NAME_BYTES_MAX
+    choice = pb.ChooseResponse(
+        decision_id="d" * MINTED_CHARS_MAX,
+        arm=name,
+        policy=name,
+        propensity=0.5,
+        payload="p" * PAYLOAD_BYTES_MAX,
+    )
+    reply = pb.ChooseBatchResponse(results=[pb.ChooseResult(response=choice)] * BATCH_MAX)
+    assert reply.ByteSize() < 3_600_000 < CLIENTS_BYTES_MAX
 
 
 def test_a_lot_of_metadata_is_refused(shared: Running) -> None:
