@@ -11,7 +11,7 @@ from rich.console import Console
 from bandit.limits import BATCH_MAX
 from server.addresses import parse_address
 from server.client import CallError, Client, Security
-from server.commands.probe import default_target
+from server.commands.probe import data_target
 from server.exit_codes import ExitCode
 
 WAIT_S = 60.0
@@ -46,7 +46,7 @@ def connection_options(command: Callable[..., None]) -> Callable[..., None]:
 
     @click.option(
         "--target",
-        default=default_target,
+        default=data_target,
         help="The sidecar: HOST:PORT or unix:PATH.  "
         "[default: the first of BANDITD_LISTEN, else 127.0.0.1:50051]",
     )
@@ -55,10 +55,17 @@ def connection_options(command: Callable[..., None]) -> Callable[..., None]:
     @click.option(
         "--tls-cert",
         envvar="BANDITD_CLIENT_TLS_CERT",
+        allow_from_autoenv=False,  # BANDITD_TLS_CERT is the server's
         type=_FILE,
         help="Own certificate (PEM), where the sidecar asks for one.",
     )
-    @click.option("--tls-key", envvar="BANDITD_CLIENT_TLS_KEY", type=_FILE, help="Key of --tls-cert (PEM).")
+    @click.option(
+        "--tls-key",
+        envvar="BANDITD_CLIENT_TLS_KEY",
+        allow_from_autoenv=False,  # the same
+        type=_FILE,
+        help="Key of --tls-cert (PEM).",
+    )
     @click.option("--tls-server-name", default="", help="Name in the sidecar's certificate, if not the host.")
     @wraps(command)
     def with_client(

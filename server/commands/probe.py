@@ -26,7 +26,12 @@ def default_target() -> str:
     if environment.get("BANDITD_TLS_CERT") and not environment.get("BANDITD_TLS_CA"):
         socket = f"unix:{Path(environment.get('BANDITD_DATA_DIR', 'data')) / OPERATOR_SOCKET}"
         return environment.get("BANDITD_OPERATOR_LISTEN", socket)
-    first = environment.get("BANDITD_LISTEN", "").split()[:1]
+    return data_target()
+
+
+def data_target() -> str:
+    """Where the sidecar of this environment takes applications' calls: the first of BANDITD_LISTEN."""
+    first = os.environ.get("BANDITD_LISTEN", "").split()[:1]
     return str(parse_address(first[0]).reachable) if first else DEFAULT_TARGET
 
 

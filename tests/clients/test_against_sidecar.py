@@ -108,6 +108,17 @@ def test_simulate_learns_that_context_counts(sidecar: Sidecar) -> None:
     assert "8000 shoppers: reward" in done.stderr
 
 
+def test_simulate_uses_the_servers_environment_and_not_its_certificate(
+    sidecar: Sidecar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In an environment made for `serve`, applications' address is taken, the server's own key is not."""
+    monkeypatch.setenv("BANDITD_LISTEN", f"{sidecar.target} unix:/elsewhere")
+    monkeypatch.setenv("BANDITD_TLS_CERT", "/etc/server.pem")
+    monkeypatch.setenv("BANDITD_TLS_KEY", "/etc/server.key")
+    result = command("simulate", "--shoppers", "10")
+    assert result.exit_code == 0, result.output
+
+
 def test_simulate_prints_tables(sidecar: Sidecar) -> None:
     """Without --json: plain progress lines, then what was earned and who got what."""
     done = command("simulate", "--target", sidecar.target, "--shoppers", "500")
