@@ -5,7 +5,8 @@
 #
 # It listens on its own loopback, as a sidecar should: containers of one pod share that. To be reached from
 # elsewhere set BANDITD_LISTEN=0.0.0.0:50051 with BANDITD_TLS_CERT and BANDITD_TLS_KEY, or, on a network
-# that is yours alone, with BANDITD_ALLOW_INSECURE=1; the same for metrics, BANDITD_HTTP=0.0.0.0:9100.
+# that is yours alone, with BANDITD_ALLOW_INSECURE=1; the same for metrics, BANDITD_HTTP=0.0.0.0:9100,
+# which answers few requests at once. docs/operations.md says more.
 # With --read-only add --tmpfs /var/cache/banditd and a volume for the data: kernels are then compiled at each
 # start, for some seconds.
 #
