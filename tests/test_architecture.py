@@ -62,7 +62,7 @@ CORE_CALLS_BANNED = {
 
 WORDS_BANNED = {
     "a registry's host": r"python[h]osted|pypi\.[o]rg|registry\.[n]pmjs|deb\.[d]ebian|proxy\.[g]olang",
-    "a path of one machine": r"(?<![\w.$}])/(?:home/|Users/|root/|work/|workspace/|mnt/|opt/(?!banditd))[\w.]",
+    "a path of one machine": r"(?<![\w.$}])/(?:(?:home|Users|root|work|workspace|mnt)/|opt/(?!banditd))[\w.]",
     "work left undone": r"\b(?:TO[D]O|FIX[M]E|X[X]X)\b",
 }
 
