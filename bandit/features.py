@@ -7,6 +7,7 @@ never configured goes to the `other` column, an absent one to `missing`: a model
 
 import math
 from collections.abc import Callable, Mapping
+from typing import NoReturn
 
 import numpy as np
 
@@ -18,53 +19,63 @@ from bandit.tally import Indices, Values
 Categories = Mapping[str, str]
 Numbers = Mapping[str, float]
 
-_EntryOf = Callable[[float | None], tuple[int, float]]
+_Mapping = Callable[[float], float]
 
 
 class Encoder:
     """Encodes contexts for one placement; built once a configuration, since it only reads it."""
 
-    __slots__ = ("_categories", "_hashed", "_numbers", "columns")
+    __slots__ = ("_categories", "_hashed", "_index", "_numbers", "_value", "columns")
 
     def __init__(self, placement: Placement) -> None:
         self.columns = 1
         self._categories: list[tuple[str, dict[str | None, int], int]] = []
         self._hashed: list[tuple[Feature, int]] = []
-        self._numbers: list[tuple[str, _EntryOf]] = []
+        self._numbers: list[tuple[str, int, _Mapping]] = []
         for feature in placement.features:
             if feature.kind is FeatureKind.CATEGORY:
                 self._categories.append((feature.name, *_category(feature, self.columns)))
             elif feature.kind is FeatureKind.HASHED:
                 self._hashed.append((feature, self.columns))
             else:
-                self._numbers.append((feature.name, _number(feature, self.columns, placement.name)))
+                self._numbers.append((feature.name, self.columns, _mapping(feature, placement.name)))
             self.columns += columns_of(feature)
+        # arrays of x's largest size to copy: turning lists into arrays costs five times as much
+        self._index = np.zeros(1 + len(placement.features), np.uint16)
+        self._value = np.ones(1 + len(placement.features), np.float32)
 
     def encode(self, categories: Categories, numbers: Numbers) -> tuple[Indices, Values, int]:
         """Return (index uint16 (m,), value float32 (m,), how many given features are unknown).
 
         Raises BanditError FEATURE_NOT_FINITE or FEATURE_NOT_BOOLEAN, naming the feature.
         """
-        index = [0]
-        known = 0
+        index, value = self._index.copy(), self._value.copy()
+        size, absent = 1, 0
         for name, columns, other in self._categories:
             category = categories.get(name)
-            known += category is not None
-            index.append(columns.get(category, other))
+            if category is None:
+                absent += 1
+            index[size] = columns.get(category, other)
+            size += 1
         for feature, first in self._hashed:
             category = categories.get(feature.name)
-            known += category is not None
-            index.append(first + _hashed(feature, category))
-        value = [1.0] * len(index)
-        for name, entry_of in self._numbers:
+            if category is None:
+                absent += 1
+            index[size] = first + _hashed(feature, category)
+            size += 1
+        for name, column, mapped in self._numbers:
             number = numbers.get(name)
-            known += number is not None
-            column, mapped = entry_of(number)
-            if mapped != 0.0:
-                index.append(column)
-                value.append(mapped)
-        unknown = len(categories) + len(numbers) - known
-        return np.array(index, np.uint16), np.array(value, np.float32), unknown
+            if number is None:
+                absent += 1
+                index[size] = column + 1
+                size += 1
+            elif entry := mapped(number):
+                index[size], value[size] = column, entry
+                size += 1
+        unknown = len(categories) + len(numbers) + absent - (self._index.size - 1)
+        if size < index.size:
+            index, value = index[:size], value[:size]
+        return index, value, unknown
 
 
 def column_meanings(placement: Placement) -> list[object]:
@@ -93,38 +104,36 @@ def _hashed(feature: Feature, value: str | None) -> int:
     return feature_bucket(feature.name, value, feature.buckets) if value else feature.buckets
 
 
-def _number(feature: Feature, first: int, placement: str) -> _EntryOf:
-    """Columns: the value mapped to [0, 1], then `missing`."""
-    mapped = _boolean if feature.kind is FeatureKind.BOOLEAN else _mapping(feature)
-
-    def entry_of(number: float | None) -> tuple[int, float]:
-        if number is None:
-            return first + 1, 1.0
-        if not math.isfinite(number):
-            message = (
-                f"feature '{feature.name}' of placement '{placement}' is {number}: expected a finite number; "
-                "leave the feature out when its value is not known"
-            )
-            raise BanditError(Reason.FEATURE_NOT_FINITE, message, placement=placement, feature=feature.name)
-        if feature.kind is FeatureKind.BOOLEAN and number not in (0.0, 1.0):
-            message = (
-                f"feature '{feature.name}' of placement '{placement}' is {number}: expected 0 or 1, since "
-                "it is configured as a boolean; configure it as a number to send others"
-            )
-            raise BanditError(Reason.FEATURE_NOT_BOOLEAN, message, placement=placement, feature=feature.name)
-        return first, mapped(number)
-
-    return entry_of
-
-
-def _boolean(number: float) -> float:
-    return number
-
-
-def _mapping(feature: Feature) -> Callable[[float], float]:
+def _mapping(feature: Feature, placement: str) -> _Mapping:
+    """Return what maps a number to [0, 1], or refuses it. The column after it is `missing`."""
     low, high = feature.minimum, feature.maximum
-    if feature.scale is Scale.LOG:
-        span = math.log1p(high - low)
-        return lambda number: math.log1p(min(max(number, low), high) - low) / span
     span = high - low
-    return lambda number: (min(max(number, low), high) - low) / span
+
+    def boolean(number: float) -> float:
+        return number if number in (0.0, 1.0) else _refused(feature, placement, number)
+
+    def linear(number: float) -> float:
+        inside = number if low <= number <= high else clipped(number)
+        return (inside - low) / span
+
+    def log(number: float) -> float:
+        inside = number if low <= number <= high else clipped(number)
+        return math.log1p(inside - low) / math.log1p(span)
+
+    def clipped(number: float) -> float:
+        return min(max(number, low), high) if math.isfinite(number) else _refused(feature, placement, number)
+
+    if feature.kind is FeatureKind.BOOLEAN:
+        return boolean
+    return log if feature.scale is Scale.LOG else linear
+
+
+def _refused(feature: Feature, placement: str, number: float) -> NoReturn:
+    if math.isfinite(number):
+        reason = Reason.FEATURE_NOT_BOOLEAN
+        remedy = "0 or 1, since it is configured as a boolean; configure it as a number to send others"
+    else:
+        reason = Reason.FEATURE_NOT_FINITE
+        remedy = "a finite number; leave the feature out when its value is not known"
+    message = f"feature '{feature.name}' of placement '{placement}' is {number}: expected {remedy}"
+    raise BanditError(reason, message, placement=placement, feature=feature.name)
