@@ -180,15 +180,15 @@ class Engine:
         policy = state.router.policy(self._routing(name, key), share)
 
         pmfs = state.pmfs(stratum, index, value, now_us)
-        draw = sample(pmfs[policy], uniform(self._draw(name, identity)))
-        probabilities = pmfs[:, draw.arm]
+        arm, low, high = sample(pmfs[policy], uniform(self._draw(name, identity)))
+        probabilities = pmfs[:, arm]
         decision = Decision(
             origin=self._origin,
             start=self._start,
             counter=self._counter,
             schema_id=state.config.schema_id,
             time_us=now_us,
-            arm=draw.arm,
+            arm=arm,
             policy=policy,
             stratum=stratum.index,
             bucket=self._bucket(name, key) % BUCKETS,
@@ -199,7 +199,7 @@ class Engine:
             deferred=defer_exposure or state.config.exposure is ExposureMode.ON_EVENT,
             recorded=True,
         )
-        return Decided(decision, draw.low, draw.high)
+        return Decided(decision, low, high)
 
     def _stratum(
         self, state: PlacementState, categories: Categories, numbers: Numbers, arms: Sequence[str]

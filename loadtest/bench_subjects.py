@@ -105,7 +105,7 @@ class OurLearner:
         self._x = vectors[visitor] if vectors else self._state.encoder.encode(*self._contexts[visitor])
         index, value, _ = self._x
         pmfs = self._state.pmfs(self._stratum, index, value, NOW_US)
-        return sample(pmfs[self._policy], self._luck.random()).arm
+        return sample(pmfs[self._policy], self._luck.random())[0]
 
     def learn(self, visitor: int, arm: int, value: float) -> None:
         """See `Subject`."""

@@ -59,7 +59,7 @@ class Ours:
         self._model.score(self._tally, self._index, x)
         if not self._policy.pmf(self._stratum, 0, self._pmf):
             raise ArithmeticError("the model cannot be used")
-        return sample(self._pmf, self._rng.random()).arm
+        return sample(self._pmf, self._rng.random())[0]
 
     def learn(self, x: Context, arm: int, reward: float) -> None:
         """See `Learner`."""

@@ -192,7 +192,7 @@ def test_sampling_inverts_the_cdf() -> None:
     assert sample(pmf, 0.25 - 2**-54) == (1, 0.0, 0.25)
     assert sample(pmf, 0.25) == (3, 0.25, 1.0)
     assert sample(pmf, 1.0 - 2**-53) == (3, 0.25, 1.0)
-    assert sample(np.array([0.3, 0.3, 0.0]), 0.9).arm == 1
+    assert sample(np.array([0.3, 0.3, 0.0]), 0.9)[0] == 1
 
 
 @settings(deadline=None)
