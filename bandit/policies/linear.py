@@ -28,14 +28,11 @@ class LinearThompson:
         """See `Policy.pmf`."""
         del now_us
         model = self._model
-        if not model.usable:
-            return False
-        if model.sigma == 0.0:
-            out[:] = stratum.uniform
-            return True
-        total = gaussian.best_probability(model.mean, model.sd, stratum.eligible, out)
-        mix_explore(out, stratum.eligible, self._explore)
-        return abs(total - 1.0) < SUM_TOLERANCE
+        if model.sigma > 0.0:
+            total = gaussian.best_probability(model.mean, model.sd, stratum.eligible, self._explore, out)
+            return abs(total - 1.0) < SUM_TOLERANCE
+        out[:] = stratum.uniform
+        return model.usable
 
 
 class LinUCB:

@@ -65,7 +65,7 @@ def _normal_best(stratum: Stratum, _maximum: float, scale: float) -> float:
         return 1.0
     centre, sd = np.zeros_like(stratum.thompson), np.zeros_like(stratum.thompson)
     centre[arms], sd[arms] = mean, np.sqrt(squares / total / (1.0 + n))
-    return gaussian.best_probability(centre, sd, arms, stratum.thompson)
+    return gaussian.best_probability(centre, sd, arms, 0.0, stratum.thompson)
 
 
 _ROUNDING = 1e-12

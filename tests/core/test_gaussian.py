@@ -30,7 +30,7 @@ def best(mean: Floats, sd: Floats, eligible: list[int] | None = None) -> Floats:
     """The kernel's answer, with the sum before normalising checked."""
     out = np.full(len(mean), 7.0)
     arms = np.arange(len(mean)) if eligible is None else np.array(eligible, np.int64)
-    total = best_probability(np.asarray(mean, float), np.asarray(sd, float), arms, out)
+    total = best_probability(np.asarray(mean, float), np.asarray(sd, float), arms, 0.0, out)
     assert total == pytest.approx(1.0, abs=2e-5)
     return out
 
@@ -145,7 +145,7 @@ def test_only_eligible_arms_count() -> None:
 def test_unusable_input_is_reported(mean: float, sd: float) -> None:
     """Not finite, or a negative width: nan is returned and no probability is given."""
     out = np.full(2, 7.0)
-    total = best_probability(np.array([0.0, mean]), np.array([1.0, sd]), np.arange(2), out)
+    total = best_probability(np.array([0.0, mean]), np.array([1.0, sd]), np.arange(2), 0.0, out)
     assert math.isnan(total)
     assert out.tolist() == [0.0, 0.0]
 
@@ -153,7 +153,7 @@ def test_unusable_input_is_reported(mean: float, sd: float) -> None:
 def test_no_arms() -> None:
     """Nothing eligible: the sum is 0, nothing is divided by it."""
     out = np.full(2, 7.0)
-    assert best_probability(np.zeros(2), np.ones(2), np.arange(0), out) == 0.0
+    assert best_probability(np.zeros(2), np.ones(2), np.arange(0), 0.0, out) == 0.0
     assert out.tolist() == [0.0, 0.0]
 
 
