@@ -10,7 +10,7 @@ from bandit.config import ArmState, Placement
 from bandit.counters import Counters
 from bandit.eligibility import Eligibility
 from bandit.features import Encoder, column_meanings
-from bandit.model import LinearModel
+from bandit.model import LinearModels
 from bandit.policies import LINEAR, Policy, make_policy
 from bandit.ramp import Router, learned_share
 from bandit.strata import Strata, Stratum
@@ -44,16 +44,14 @@ class PlacementState:
         self._latest_us = now_us
         self.counters = Counters.zeros(len(config.policies), len(config.arms), config.reward.values)
         scale = self.forgetting.scale(now_us)
-        self.models = {
-            policy.prior_precision: LinearModel(policy.prior_precision, self.tally, scale)
-            for policy in config.policies
-            if policy.kind in LINEAR
-        }
+        priors = (policy.prior_precision for policy in config.policies if policy.kind in LINEAR)
+        self.models = LinearModels(priors, self.tally, scale)
         self.policies: list[Policy] = [
-            make_policy(policy, config, self.models, self.forgetting) for policy in config.policies
+            make_policy(policy, config, self.models.by_prior, self.forgetting) for policy in config.policies
         ]
         self._columns: dict[bytes, NDArray[np.int64]] = {}
         self._pmfs = np.zeros((len(config.policies), len(config.arms)))
+        self._rows = list(zip(self.policies, self._pmfs, strict=True))  # making a view costs 0.1 µs
 
     def share(self, now_us: int, *, in_scope: bool = True) -> float:
         """Return the learned share now."""
@@ -82,27 +80,20 @@ class PlacementState:
 
         A policy whose model cannot be used answers as static, and is counted.
         """
-        for model in self.models.values():
+        for model in self.models.by_prior.values():
             model.score(self.tally, index, value)
-        for number, policy in enumerate(self.policies):
-            if not policy.pmf(stratum, now_us, self._pmfs[number]):
-                self._pmfs[number] = stratum.static
+        for number, (policy, pmf) in enumerate(self._rows):
+            if not policy.pmf(stratum, now_us, pmf):
+                pmf[:] = stratum.static
                 self.counters.degraded[number] += 1
         return self._pmfs
 
     def expose(self, arm: int, stratum: Stratum | None, index: Indices, value: Values, time_us: int) -> None:
         """Count an exposure of a decision of `time_us`; `stratum` None: it teaches nothing context-free."""
-        self._forget(time_us)
-        weight = self.forgetting.weight(time_us)
-        self.tally.expose(arm, index, value, weight)
-        self._latest_us = max(self._latest_us, time_us)  # a deferred exposure's decision lies in the past
-        scale = self.forgetting.scale(self._latest_us)
-        for model in self.models.values():
-            model.expose(self.tally, arm, index, value, weight, scale)
-            model.maintain(self.tally, scale)
+        weight, scale = self._weighed(time_us) if self.forgetting.half_life_us else (1.0, 1.0)
+        self.models.expose(self.tally, arm, index, value, weight, scale)
         if stratum is not None:
-            stratum.tally.n[arm] += weight
-            stratum.news += 1
+            stratum.expose(arm, weight)
         self.counters.exposures[arm] += 1
         if self.started_us is None:
             self.started_us = time_us
@@ -113,25 +104,18 @@ class PlacementState:
     ) -> None:  # fmt: skip
         """Move the R of a decision of `time_us` from `reward[0]` to `reward[1]`."""
         weight = self.forgetting.weight(time_us)
-        self.tally.credit(arm, index, value, reward, weight)
-        change = weight * (reward[1] - reward[0])
-        for model in self.models.values():
-            model.credit(self.tally, arm, index, value, change)
+        self.models.credit(self.tally, arm, index, value, weight, reward)
         if stratum is not None:
-            stratum.tally.credit(arm, _NO_INDEX, _NO_VALUE, reward, weight)
-            stratum.news += 1
+            stratum.credit(arm, weight, reward)
         self.counters.reward_sum[arm] += reward[1] - reward[0]
 
-    def _forget(self, time_us: int) -> None:
+    def _weighed(self, time_us: int) -> tuple[float, float]:
+        """Forget up to `time_us`; return the weight of its exposure and the scale that makes today's 1."""
         factor = self.forgetting.advance(time_us)
-        if factor == 1.0:
-            return
-        self.tally.scale(factor)
-        for stratum in self.strata:
-            stratum.tally.scale(factor)
-        for model in self.models.values():
-            model.rescale(factor)
-
-
-_NO_INDEX = np.zeros(0, np.uint16)
-_NO_VALUE = np.zeros(0, np.float32)
+        if factor != 1.0:
+            self.tally.scale(factor)
+            for stratum in self.strata:
+                stratum.tally.scale(factor)
+            self.models.rescale(factor)
+        self._latest_us = max(self._latest_us, time_us)  # a deferred exposure's decision lies in the past
+        return self.forgetting.weight(time_us), self.forgetting.scale(self._latest_us)

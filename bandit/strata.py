@@ -54,6 +54,18 @@ class Stratum:
         self.news = 0
         self._refreshed = (-1, 0.0, 0)
 
+    def expose(self, arm: int, weight: float) -> None:
+        """Count an exposure."""
+        self.tally.n[arm] += weight
+        self.news += 1
+
+    def credit(self, arm: int, weight: float, reward: tuple[float, float]) -> None:
+        """Move a decision's R from `reward[0]` to `reward[1]`."""
+        before, after = reward
+        self.tally.r1[arm] += weight * (after - before)
+        self.tally.r2[arm] += weight * (after * after - before * before)
+        self.news += 1
+
     def due(self, now_us: int) -> bool:
         """Whether `thompson` has to be computed again; says so once.
 

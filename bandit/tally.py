@@ -9,12 +9,10 @@ too, is weighted by 2^((t - origin) / half_life) with its decision's time t: a g
 is a shrinking one on the old, without touching what is there (see `Forgetting`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-
-from bandit.kernels.linear import add_outer, add_scaled
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.uint16]
@@ -25,44 +23,31 @@ Values = NDArray[np.float32]
 class Tally:
     """Sums per arm.
 
-    Shapes: `n`, `r1`, `r2` (arms,); `A` (arms, columns, columns), symmetric; `b` (arms, columns). All
-    float64. A tally without features has zero columns.
+    `sums` (3, arms) holds `n`, `r1` and `r2` (arms,); `moments` (arms, columns + 1, columns) holds `A`
+    (arms, columns, columns), symmetric, and `b` (arms, columns) as one more row. All float64. A tally without
+    features has zero columns.
     """
 
-    n: Floats
-    r1: Floats
-    r2: Floats
-    A: Floats
-    b: Floats
+    sums: Floats
+    moments: Floats
+    n: Floats = field(init=False)
+    r1: Floats = field(init=False)
+    r2: Floats = field(init=False)
+    A: Floats = field(init=False)
+    b: Floats = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.n, self.r1, self.r2 = self.sums
+        self.A, self.b = self.moments[:, :-1], self.moments[:, -1]
 
     @classmethod
     def zeros(cls, arms: int, columns: int = 0) -> "Tally":
         """Return the empty tally: the neutral element of `add`."""
-        return cls(
-            np.zeros(arms),
-            np.zeros(arms),
-            np.zeros(arms),
-            np.zeros((arms, columns, columns)),
-            np.zeros((arms, columns)),
-        )
+        return cls(np.zeros((3, arms)), np.zeros((arms, columns + 1, columns)))
 
-    def arrays(self) -> tuple[Floats, Floats, Floats, Floats, Floats]:
-        """Return n, r1, r2, A, b: the arrays themselves, not copies."""
-        return self.n, self.r1, self.r2, self.A, self.b
-
-    def expose(self, arm: int, index: Indices, value: Values, weight: float) -> None:
-        """Count one exposure of `arm` with context x (sparse: `index`, `value`)."""
-        self.n[arm] += weight
-        add_outer(self.A[arm], index, value, weight)
-
-    def credit(
-        self, arm: int, index: Indices, value: Values, reward: tuple[float, float], weight: float
-    ) -> None:
-        """Move a decision's R from `reward[0]` to `reward[1]`."""
-        before, after = reward
-        self.r1[arm] += weight * (after - before)
-        self.r2[arm] += weight * (after * after - before * before)
-        add_scaled(self.b[arm], index, value, weight * (after - before))
+    def arrays(self) -> tuple[Floats, Floats]:
+        """Return `sums` and `moments`: the arrays themselves, not copies."""
+        return self.sums, self.moments
 
     def add(self, other: "Tally") -> None:
         """Merge another tally of the same shape into this one."""

@@ -90,7 +90,7 @@ class _Bench:
         engine, decisions = self.engine, self.decisions
         state = engine.state.placements[PLACEMENT]
         encoded = [state.encoder.encode(*context) for context in self.contexts]
-        model = next(iter(state.models.values()))
+        model = next(iter(state.models.by_prior.values()))
         stratum = engine._stratum(state, *self.context(0), ())
         share = state.share(self.now_us)
         out = np.zeros(ARMS)

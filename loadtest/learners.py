@@ -15,7 +15,7 @@ from mabwiser.mab import MAB, LearningPolicy
 from numpy.typing import NDArray
 
 from bandit.config import parse
-from bandit.model import LinearModel
+from bandit.model import LinearModels
 from bandit.policies.linear import LinearThompson, LinUCB
 from bandit.sampler import sample
 from bandit.strata import Stratum
@@ -43,7 +43,8 @@ class Ours:
 
     def __init__(self, arms: int, columns: int, alpha: float | None, seed: int) -> None:
         self._tally = Tally.zeros(arms, columns)
-        self._model = LinearModel(PRIOR_PRECISION, self._tally, 1.0)
+        self._models = LinearModels((PRIOR_PRECISION,), self._tally, 1.0)
+        self._model = self._models.by_prior[PRIOR_PRECISION]
         self._policy = (
             LinearThompson("ours", 0.0, self._model)
             if alpha is None
@@ -63,11 +64,8 @@ class Ours:
 
     def learn(self, x: Context, arm: int, reward: float) -> None:
         """See `Learner`."""
-        self._tally.expose(arm, self._index, x, 1.0)
-        self._model.expose(self._tally, arm, self._index, x, 1.0, 1.0)
-        self._model.maintain(self._tally, 1.0)
-        self._tally.credit(arm, self._index, x, (0.0, reward), 1.0)
-        self._model.credit(self._tally, arm, self._index, x, reward)
+        self._models.expose(self._tally, arm, self._index, x, 1.0, 1.0)
+        self._models.credit(self._tally, arm, self._index, x, 1.0, (0.0, reward))
 
 
 class MABWiser:

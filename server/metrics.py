@@ -176,8 +176,9 @@ class _PlacementFamilies:
         self.unknown_features.add_metric([name], counters.unknown_features)
         self.unknown_arms.add_metric([name], counters.unknown_arms)
         self.strata_overflow.add_metric([name], counters.strata_overflow)
-        if state.models:
-            self.drift.add_metric([name], max(model.drift for model in state.models.values()))
+        models = state.models.by_prior.values()
+        if models:
+            self.drift.add_metric([name], max(model.drift for model in models))
 
 
 def registry(shell: ShellCollector) -> prometheus_client.CollectorRegistry:

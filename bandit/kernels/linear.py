@@ -1,8 +1,15 @@
 """Kernels of ridge regression per arm (Li et al. 2010, algorithm 1; Agrawal & Goyal 2013).
 
-Shapes everywhere: `inverse` (arms, d, d) is the inverse of the precision A·s + λI, `theta` (arms, d) the
-posterior mean, `A` (d, d) and `b` (d,) one arm's tally, x a sparse vector as `index` (m,) uint16 and
-`value` (m,) float32. Arithmetic is float64: in float32 the rank-one updates err by 3e-3 after 10⁵ of them.
+Shapes everywhere, for K arms, d columns and M models, one per prior precision λ:
+
+    sums       (3, K)           the tally's N, R1 and R2
+    moments    (K, d + 1, d)    its A, and b as one more row
+    posterior  (M, K, d + 1, d) the inverse of the precision A·s + λI, and the mean θ as one more row
+    upkeep     (M, K, 5)        see FIT, SCALE, UPDATES, DRIFT, PRIOR
+
+x is a sparse vector as `index` (m,) uint16 and `value` (m,) float32; the rest is float64: in float32 the
+rank-one updates err by 3e-3 after 10⁵ of them. A call costs as much as its work, most of it for each array:
+hence few, large arrays, and the tally and every model on it updated in one.
 """
 
 import math
@@ -16,99 +23,75 @@ Floats = NDArray[np.float64]
 Indices = NDArray[np.uint16]
 Values = NDArray[np.float32]
 
+N, R1, R2 = range(3)
+"""Rows of `sums`."""
+
+FIT, SCALE, UPDATES, DRIFT, PRIOR = range(5)
+"""Of an arm's posterior: bᵀθ; the s it was made with; rank-one updates since it was factorised; the largest
+relative error that a factorisation found; λ."""
+
+MEAN, WIDTH, SD = range(3)
+"""Rows of `scores`."""
+
 RESIDUAL_FLOOR = 1e-12
 """σ² is at least this fraction of the mean squared reward: a perfect fit must not end all exploration."""
+
+REFACTOR_EVERY = 512
+"""Rank-one updates of an arm before its inverse is factorised afresh: at 32 columns 0.15 µs an update."""
+
+SCALE_TICK = 1.01
+"""The forgetting scale reaches an arm's precision in ticks of 1 %: smaller ones cost factorisations."""
 
 
 def _x() -> tuple[Indices, Values]:
     return np.zeros(1, np.uint16), np.ones(1, np.float32)
 
 
-def _outer_example() -> Arguments:
-    return np.zeros((2, 2)), *_x(), 1.0
-
-
-@kernel(_outer_example)
-def add_outer(A: Floats, index: Indices, value: Values, weight: float) -> None:
-    """Add weight · x xᵀ to `A`. float32s multiply exactly in float64: `A` stays symmetric to the bit."""
-    for i in range(index.size):
-        exact = np.float64(value[i])
-        for j in range(index.size):
-            A[index[i], index[j]] += weight * (exact * value[j])
-
-
-def _scaled_example() -> Arguments:
-    return np.zeros(2), *_x(), 1.0
-
-
-@kernel(_scaled_example)
-def add_scaled(b: Floats, index: Indices, value: Values, factor: float) -> None:
-    """Add factor · x to `b`."""
-    for i in range(index.size):
-        b[index[i]] += factor * value[i]
+def _posterior() -> tuple[Floats, Floats]:
+    return np.array([[[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]]]), np.array([[0.0, 1.0, 0.0, 0.0, 1.0]])
 
 
 def _score_example() -> Arguments:
-    eye = np.eye(2).reshape(1, 2, 2)
-    return (
-        eye,
-        np.zeros((1, 2)),
-        np.zeros(1),
-        np.ones(1),
-        np.ones(1),
-        *_x(),
-        np.zeros(1),
-        np.zeros(1),
-        np.zeros(1),
-    )
+    return np.ones((3, 1)), *_posterior(), *_x(), np.zeros((3, 1))
 
 
 @kernel(_score_example)
 def score(
-    inverse: Floats,
-    theta: Floats,
-    residual: Floats,
-    r2: Floats,
-    n: Floats,
-    index: Indices,
-    value: Values,
-    mean: Floats,
-    width: Floats,
-    sd: Floats,
+    sums: Floats, posterior: Floats, upkeep: Floats, index: Indices, value: Values, scores: Floats
 ) -> float:
-    """Fill `mean` with θᵀx, `width` with √(xᵀ(A + λI)⁻¹x) and `sd` with σ · width, per arm; return σ.
+    """Fill `scores` (3, K) by one model's `posterior` and `upkeep`; return σ.
 
-    σ² = Σ residual / Σ n, pooled over the arms, with `residual` = r2 - bᵀθ per arm (the ridge residual sum of
-    squares plus λ|θ|², so never negative but for rounding). 0 while no reward has come. NaN if any mean is
-    not finite or any width is not positive: the model cannot be used.
+    MEAN is θᵀx, WIDTH √(xᵀ(A + λI)⁻¹x), SD σ · width. σ² = Σ residual / Σ n, pooled over the arms, with
+    residual = r2 - bᵀθ per arm (the ridge residual sum of squares plus λ|θ|², so never negative but for
+    rounding). 0 while no reward has come. NaN if any mean is not finite or any width is not positive: the
+    model cannot be used.
     """
+    arms, d = posterior.shape[0], posterior.shape[2]
     squares, residuals, exposures = 0.0, 0.0, 0.0
-    for arm in range(mean.size):
+    for arm in range(arms):
         m, v = 0.0, 0.0
         for i in range(index.size):
-            row = inverse[arm, index[i]]
+            row = posterior[arm, index[i]]
             partial = 0.0
             for j in range(index.size):
                 partial += row[index[j]] * value[j]
             v += partial * value[i]
-            m += theta[arm, index[i]] * value[i]
+            m += posterior[arm, d, index[i]] * value[i]
         if not (math.isfinite(m) and v > 0.0 and math.isfinite(v)):
             return math.nan
-        mean[arm], width[arm] = m, math.sqrt(v)
-        squares, residuals, exposures = squares + r2[arm], residuals + residual[arm], exposures + n[arm]
+        scores[MEAN, arm], scores[WIDTH, arm] = m, math.sqrt(v)
+        squares += sums[R2, arm]
+        residuals += sums[R2, arm] - upkeep[arm, FIT]
+        exposures += sums[N, arm]
     sigma = 0.0
     if squares > 0.0:
         sigma = math.sqrt(max(residuals, RESIDUAL_FLOOR * squares) / max(exposures, 1e-300))
-    for arm in range(mean.size):
-        sd[arm] = sigma * width[arm]
+    for arm in range(arms):
+        scores[SD, arm] = sigma * scores[WIDTH, arm]
     return sigma
 
 
-def _expose_example() -> Arguments:
-    return np.eye(2), np.zeros(2), np.zeros(2), *_x(), 1.0
-
-
-@kernel(_expose_example)
+@kernel()
 def rank_one(
     inverse: Floats, theta: Floats, b: Floats, index: Indices, value: Values, weight: float
 ) -> float:
@@ -138,7 +121,7 @@ def rank_one(
     return fit
 
 
-@kernel(_expose_example)
+@kernel()
 def shift_mean(
     inverse: Floats, theta: Floats, b: Floats, index: Indices, value: Values, change: float
 ) -> float:
@@ -154,11 +137,7 @@ def shift_mean(
     return fit
 
 
-def _refactor_example() -> Arguments:
-    return np.zeros((2, 2)), np.zeros(2), 1.0, 1.0, np.eye(2), np.zeros(2)
-
-
-@kernel(_refactor_example)
+@kernel()
 def refactor(A: Floats, b: Floats, scale: float, prior: float, inverse: Floats, theta: Floats) -> float:
     """Compute `inverse` = (scale · A + prior · I)⁻¹ and `theta` = inverse · scale · b afresh, by Cholesky.
 
@@ -206,3 +185,105 @@ def refactor(A: Floats, b: Floats, scale: float, prior: float, inverse: Floats, 
             total += fresh[i, j] * b[j]
         theta[i] = scale * total
     return drift / largest
+
+
+@kernel()
+def _stale(upkeep: Floats, scale: float) -> bool:
+    return not 1.0 / SCALE_TICK < scale / upkeep[SCALE] < SCALE_TICK
+
+
+def _refresh_example() -> Arguments:
+    posterior, upkeep = _posterior()
+    return np.zeros((3, 2)), posterior[0], upkeep[0], 1.0
+
+
+@kernel(_refresh_example)
+def refresh(moments: Floats, posterior: Floats, upkeep: Floats, scale: float) -> None:
+    """Factorise one arm of one model afresh at `scale`."""
+    d = posterior.shape[1]
+    b, theta = moments[d], posterior[d]
+    drift = refactor(moments[:d], b, scale, upkeep[PRIOR], posterior[:d], theta)
+    if math.isnan(drift):
+        posterior[:d] = math.nan  # not positive definite: `score` reports it, the policy degrades
+    elif scale == upkeep[SCALE]:
+        upkeep[DRIFT] = max(upkeep[DRIFT], drift)
+    fit = 0.0
+    for i in range(d):
+        fit += b[i] * theta[i]
+    upkeep[FIT], upkeep[SCALE], upkeep[UPDATES] = fit, scale, 0.0
+
+
+def _expose_example() -> Arguments:
+    posterior, upkeep = _posterior()
+    return np.ones((3, 1)), np.ones((1, 3, 2)), posterior[None], upkeep[None], 0, *_x(), 1.0, 1.0, 0
+
+
+@kernel(_expose_example)
+def expose(
+    sums: Floats,
+    moments: Floats,
+    posterior: Floats,
+    upkeep: Floats,
+    arm: int,
+    index: Indices,
+    value: Values,
+    weight: float,
+    scale: float,
+    turn: int,
+) -> int:
+    """Count an exposure of `arm` to x in the tally and in every model. `scale` makes today's weigh 1.
+
+    After a pause `weight` may be large against what this arm's inverse is made of: a rank-one update would
+    lose the inverse's digits, so the arm is factorised instead. So is the arm `turn` if it is due: never all
+    at once. Returns whose turn is next.
+    """
+    d = moments.shape[2]
+    sums[N, arm] += weight
+    for i in range(index.size):
+        exact = np.float64(value[i])  # float32s multiply exactly in float64: A stays symmetric to the bit
+        for j in range(index.size):
+            moments[arm, index[i], index[j]] += weight * (exact * value[j])
+    for model in range(posterior.shape[0]):
+        own, other = upkeep[model, arm], upkeep[model, turn]
+        if _stale(own, scale):
+            refresh(moments[arm], posterior[model, arm], own, scale)
+        else:
+            inverse, theta = posterior[model, arm, :d], posterior[model, arm, d]
+            own[FIT] = rank_one(inverse, theta, moments[arm, d], index, value, weight * own[SCALE])
+            own[UPDATES] += 1.0
+        if _stale(other, scale) or other[UPDATES] >= REFACTOR_EVERY:
+            refresh(moments[turn], posterior[model, turn], other, scale)
+    following = turn + 1
+    return following if following < sums.shape[1] else 0
+
+
+def _credit_example() -> Arguments:
+    posterior, upkeep = _posterior()
+    return np.ones((3, 1)), np.ones((1, 3, 2)), posterior[None], upkeep[None], 0, *_x(), 1.0, 0.0, 1.0
+
+
+@kernel(_credit_example)
+def credit(
+    sums: Floats,
+    moments: Floats,
+    posterior: Floats,
+    upkeep: Floats,
+    arm: int,
+    index: Indices,
+    value: Values,
+    weight: float,
+    before: float,
+    after: float,
+) -> None:
+    """Move the R of a decision for `arm` in context x from `before` to `after`, in tally and models."""
+    d = moments.shape[2]
+    change = weight * (after - before)
+    sums[R1, arm] += change
+    sums[R2, arm] += weight * (after * after - before * before)
+    b = moments[arm, d]
+    for i in range(index.size):
+        b[index[i]] += change * value[i]
+    for model in range(posterior.shape[0]):
+        own = upkeep[model, arm]
+        inverse, theta = posterior[model, arm, :d], posterior[model, arm, d]
+        own[FIT] = shift_mean(inverse, theta, b, index, value, change * own[SCALE])

@@ -8,7 +8,7 @@ import pytest
 from bandit.apply import apply
 from bandit.errors import BanditError
 from bandit.limits import LEDGER_BYTES_MAX
-from bandit.model import LinearModel
+from bandit.model import LinearModels
 from bandit.records import Configured, Decided, Exposed, Rewarded, Started, StratumOpened
 from bandit.state import State
 from tests.core.world import HOUR, SECOND, START, Document, World, hero, simple, snapshot
@@ -108,8 +108,8 @@ def test_models_derived_anew_agree_with_those_that_lived() -> None:
     """What is not in the records, the models, is the same function of the tally after a replay."""
     world = lived(None)
     state = world.state()
-    for prior, kept in state.models.items():
-        fresh = LinearModel(prior, state.tally, 1.0)
+    for prior, kept in state.models.by_prior.items():
+        fresh = LinearModels((prior,), state.tally, 1.0).by_prior[prior]
         assert np.allclose(kept.inverse, fresh.inverse, rtol=1e-9, atol=1e-12)
         assert np.allclose(kept.theta, fresh.theta, rtol=1e-8, atol=1e-10)
         assert kept.drift < 1e-9

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bandit.model import LinearModels
 from bandit.tally import Forgetting, Tally
 from tests.core.world import DAY, HOUR, NOW, SECOND, World, hero, placement_state, simple
 
@@ -68,9 +69,10 @@ def test_two_origins_with_the_same_half_life_merge() -> None:
 
     def learned(some: list[int]) -> tuple[Tally, Forgetting]:
         forgetting, tally = Forgetting.starting(7 * HOUR, some[0]), Tally.zeros(1, 1)
+        models = LinearModels((), tally, 1.0)
         for time in some:
             tally.scale(forgetting.advance(time))
-            tally.expose(0, *X, forgetting.weight(time))
+            models.expose(tally, 0, *X, forgetting.weight(time), 1.0)
         tally.scale(forgetting.advance(times[-1]))
         return tally, forgetting
 

@@ -6,8 +6,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bandit.kernels.linear import rank_one, refactor, score, shift_mean
-from bandit.model import REFACTOR_EVERY, SCALE_TICK, LinearModel
+from bandit.kernels.linear import (
+    FIT,
+    REFACTOR_EVERY,
+    SCALE_TICK,
+    UPDATES,
+    rank_one,
+    refactor,
+    score,
+    shift_mean,
+)
+from bandit.model import LinearModel, LinearModels
 from bandit.strata import Stratum
 from bandit.tally import Tally
 from tests.core.world import DAY, HOUR, NOW, World, placement_state, simple, sparse
@@ -73,18 +82,21 @@ def test_refactor_leaves_a_bad_precision_alone(fault: float) -> None:
 
 def test_score_by_hand() -> None:
     """Mean θᵀx, width √(xᵀ M x), σ² = Σ residual / Σ n over the arms; 0 before a reward, NaN if unusable."""
-    inverse, theta = np.stack([np.eye(2), 4.0 * np.eye(2)]), np.array([[1.0, 2.0], [0.0, -1.0]])
-    mean, width, sd = np.zeros(2), np.zeros(2), np.zeros(2)
+    posterior = np.array([[[1.0, 0.0], [0.0, 1.0], [1.0, 2.0]], [[4.0, 0.0], [0.0, 4.0], [0.0, -1.0]]])
+    upkeep, sums, scores = np.zeros((2, 5)), np.zeros((3, 2)), np.zeros((3, 2))
+    mean, width, sd = scores
     x = sparse(np.array([1.0, 0.5]))
-    residual, n = np.array([3.0, 5.0]), np.array([1.0, 1.0])
-    assert score(inverse, theta, residual, np.array([6.0, 2.0]), n, *x, mean, width, sd) == 2.0
+    sums[:] = [1.0, 1.0], [0.0, 0.0], [6.0, 2.0]
+    upkeep[:, FIT] = sums[2] - [3.0, 5.0]
+    assert score(sums, posterior, upkeep, *x, scores) == 2.0
     assert mean.tolist() == [2.0, -0.5]
     assert np.allclose(width, [math.sqrt(1.25), math.sqrt(5.0)])
     assert sd.tolist() == (2.0 * width).tolist()
     assert np.allclose(sd, 2.0 * width)
-    assert score(inverse, theta, residual * 0.0, np.zeros(2), n, *x, mean, width, sd) == 0.0
-    inverse[1] *= -1.0
-    assert math.isnan(score(inverse, theta, residual, np.ones(2), n, *x, mean, width, sd))
+    empty = np.array([[1.0, 1.0], [0.0, 0.0], [0.0, 0.0]])
+    assert score(empty, posterior, np.zeros((2, 5)), *x, scores) == 0.0
+    posterior[1, :2] *= -1.0
+    assert math.isnan(score(sums, posterior, upkeep, *x, scores))
 
 
 def test_the_model_equals_numpy_linalg_solve() -> None:
@@ -98,35 +110,34 @@ def test_the_model_equals_numpy_linalg_solve() -> None:
     reward = rng.normal(size=steps) + x @ rng.normal(size=d)
     counted = np.zeros(steps)
     tally = Tally.zeros(arms, d)
-    models = [LinearModel(prior, tally, 1.0) for prior in (1.0, 0.05)]
+    models = LinearModels((1.0, 0.05), tally, 1.0)
 
     def credit(i: int, value: float) -> None:
-        tally.credit(int(arm[i]), *sparse(x[i]), (float(counted[i]), value), 1.0)
-        for model in models:
-            model.credit(tally, int(arm[i]), *sparse(x[i]), value - float(counted[i]))
+        models.credit(tally, int(arm[i]), *sparse(x[i]), 1.0, (float(counted[i]), value))
         counted[i] = value
 
     for i in range(steps):
-        tally.expose(int(arm[i]), *sparse(x[i]), 1.0)
-        for model in models:
-            model.expose(tally, int(arm[i]), *sparse(x[i]), 1.0, 1.0)
-            model.maintain(tally, 1.0)
+        models.expose(tally, int(arm[i]), *sparse(x[i]), 1.0, 1.0)
         if i >= 10 and i % 4:
             credit(i - 10, 0.5 * float(reward[i - 10]))
             credit(i - 10, float(reward[i - 10]))
         if i in (30, 700, steps - 1):
             seen = slice(0, i + 1)
-            for model in models:
-                check_against_ridge(model, tally, (x[seen], arm[seen], counted[seen]), at)
-    assert max(model.drift for model in models) < 1e-12
+            for prior, model in models.by_prior.items():
+                check_against_ridge(model, prior, tally, (x[seen], arm[seen], counted[seen]), at)
+    assert max(model.drift for model in models.by_prior.values()) < 1e-12
 
 
 def check_against_ridge(
-    model: LinearModel, tally: Tally, data: tuple[Floats, NDArray[np.int64], Floats], at: Floats
+    model: LinearModel,
+    prior: float,
+    tally: Tally,
+    data: tuple[Floats, NDArray[np.int64], Floats],
+    at: Floats,
 ) -> None:
     """Compare a model's scores at some contexts with ridge regression of each arm's rows."""
     x, arm, reward = data
-    fits = [ridge(x[arm == k], reward[arm == k], model.prior_precision, at) for k in range(tally.n.size)]
+    fits = [ridge(x[arm == k], reward[arm == k], prior, at) for k in range(tally.n.size)]
     sigma = math.sqrt(sum(fit[2] for fit in fits) / len(x))
     for i, context in enumerate(at):
         model.score(tally, *sparse(context))
@@ -143,8 +154,8 @@ def test_a_fresh_model_equals_the_kept_one() -> None:
         x = sparse(np.ones(1))
         state.expose(i % 2, None, *x, NOW + i)
         state.credit(i % 2, None, *x, NOW + i, (0.0, float(rng.normal())))
-    (kept,) = state.models.values()
-    fresh = LinearModel(1.0, state.tally, 1.0)
+    (kept,) = state.models.by_prior.values()
+    (fresh,) = LinearModels((1.0,), state.tally, 1.0).by_prior.values()
     for model in (kept, fresh):
         model.score(state.tally, *sparse(np.ones(1)))
     assert np.allclose(kept.mean, fresh.mean, rtol=1e-9)
@@ -185,13 +196,11 @@ def test_millions_of_updates_stay_positive_definite_and_near_a_fresh_solve(
 def test_maintenance_looks_at_one_arm_a_time() -> None:
     """Once 512 updates are due an arm is factorised within as many exposures as there are arms."""
     tally = Tally.zeros(3, 1)
-    model = LinearModel(1.0, tally, 1.0)
+    models = LinearModels((1.0,), tally, 1.0)
     x = sparse(np.ones(1))
     for _ in range(REFACTOR_EVERY + 3):
-        tally.expose(1, *x, 1.0)
-        model.expose(tally, 1, *x, 1.0, 1.0)
-        model.maintain(tally, 1.0)
-    assert model._updates[1] < 4
+        models.expose(tally, 1, *x, 1.0, 1.0)
+    assert models.by_prior[1.0].upkeep[1, UPDATES] < 4
 
 
 def test_with_a_half_life_the_model_follows_the_scaled_tally() -> None:
@@ -201,7 +210,7 @@ def test_with_a_half_life_the_model_follows_the_scaled_tally() -> None:
     """
     rng = np.random.default_rng(14)
     state = placement_state(simple("a", "b", half_life="1d", policies={"m": {"kind": "linucb"}}))
-    (model,) = state.models.values()
+    (model,) = state.models.by_prior.values()
     x, now = sparse(np.ones(1)), NOW
     for i in range(4_000):
         now += int(rng.exponential(DAY / 400)) + (DAY if i % 1_000 == 999 else 0)
@@ -218,7 +227,7 @@ def test_with_a_half_life_the_model_follows_the_scaled_tally() -> None:
 def test_deferred_exposures_do_not_take_the_scale_back() -> None:
     """Confirmations of old decisions leave the model at today's scale: the prior is not thinned out."""
     state = placement_state(simple("a", half_life="1h", policies={"m": {"kind": "linucb"}}))
-    (model,) = state.models.values()
+    (model,) = state.models.by_prior.values()
     x, now = sparse(np.ones(1)), NOW + 10 * HOUR
     for i in range(100):
         state.expose(0, None, *x, now - (i % 2) * 9 * HOUR)
@@ -240,14 +249,14 @@ def test_a_model_that_cannot_be_used_degrades_to_static(poison: str) -> None:
     for i in range(5):
         world.reward(world.choose(), "click", float(i))
     state = world.state()
-    (model,) = state.models.values()
+    (model,) = state.models.by_prior.values()
     if poison == "inverse":
         model.inverse[0] = math.nan
     elif poison == "r2":
         state.tally.r2[0] = math.inf
     else:
         getattr(state.tally, poison)[0] = math.nan
-        model._refactor(state.tally, 0, 1.0)
+        model.refresh(state.tally, 0, 1.0)
     before = state.counters.degraded.copy()
     choice = world.choose()
     assert (state.counters.degraded - before).tolist() == [0, 1, 1, 0]
@@ -259,9 +268,9 @@ def test_a_model_that_cannot_be_used_degrades_to_static(poison: str) -> None:
 def test_a_mended_model_is_used_again() -> None:
     """Once a factorisation succeeds on a sound tally, an inverse that held NaN is replaced."""
     tally = Tally.zeros(1, 2)
-    model = LinearModel(1.0, tally, 1.0)
+    model = LinearModels((1.0,), tally, 1.0).by_prior[1.0]
     model.inverse[0] = math.nan
-    model._refactor(tally, 0, 1.0)
+    model.refresh(tally, 0, 1.0)
     model.score(tally, *sparse(np.ones(2)))
     assert model.usable
     assert np.array_equal(model.inverse[0], np.eye(2))

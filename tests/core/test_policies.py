@@ -111,7 +111,7 @@ def test_linucb_by_hand() -> None:
                 state.expose(arm, stratum, *X, NOW)
                 state.credit(arm, stratum, *X, NOW, (0.0, reward))
         assert pmfs(state, stratum)["m"].tolist() == [1.0 - best, float(best)]
-        (model,) = state.models.values()
+        (model,) = state.models.by_prior.values()
         means = np.array([4 / 7, 1 / 3])
         squares = sum(
             ((np.array(r) - m) ** 2).sum() + m * m
@@ -131,7 +131,7 @@ def test_two_arms_of_linear_thompson_are_a_normal_tail() -> None:
         state.expose(i % 2, stratum, *X, NOW)
         state.credit(i % 2, stratum, *X, NOW, (0.0, float(rng.normal(1.0 + 0.1 * (i % 2)))))
     pmf = pmfs(state, stratum)["linear"]
-    (model,) = state.models.values()
+    (model,) = state.models.by_prior.values()
     z = (model.mean[0] - model.mean[1]) / (model.sigma * math.hypot(*model.width))
     expected = 0.5 * math.erfc(-z / math.sqrt(2.0))
     assert pmf[0] == pytest.approx(0.9 * expected + 0.05, abs=1e-5)
