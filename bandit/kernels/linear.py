@@ -26,15 +26,16 @@ Values = NDArray[np.float32]
 N, R1, R2 = range(3)
 """Rows of `sums`."""
 
+NARROWING = 0.5
+"""Thompson sampling draws from posteriors this fraction as wide (Chapelle & Li 2011 reshape them like that):
+at full width it goes on exploring long after the answer is known. See docs/learning.md."""
+
 FIT, SCALE, UPDATES, DRIFT, PRIOR = range(5)
 """Of an arm's posterior: bᵀθ; the s it was made with; rank-one updates since it was factorised; the largest
 relative error that a factorisation found; λ."""
 
 MEAN, WIDTH, SD = range(3)
 """Rows of `scores`."""
-
-RESIDUAL_FLOOR = 1e-12
-"""σ² is at least this fraction of the mean squared reward: a perfect fit must not end all exploration."""
 
 REFACTOR_EVERY = 512
 """Rank-one updates of an arm before its inverse is factorised afresh: at 32 columns 0.15 µs an update."""
@@ -61,10 +62,12 @@ def score(
 ) -> float:
     """Fill `scores` (3, K) by one model's `posterior` and `upkeep`; return σ.
 
-    MEAN is θᵀx, WIDTH √(xᵀ(A + λI)⁻¹x), SD σ · width. σ² = Σ residual / Σ n, pooled over the arms, with
-    residual = r2 - bᵀθ per arm (the ridge residual sum of squares plus λ|θ|², so never negative but for
-    rounding). 0 while no reward has come. NaN if any mean is not finite or any width is not positive: the
-    model cannot be used.
+    MEAN is θᵀx, WIDTH √(xᵀ(A + λI)⁻¹x), SD what Thompson sampling draws with, NARROWING · σ · width.
+    σ² = (Σ residual + d · v) / (Σ n + d), pooled over the arms, with residual = r2 - bᵀθ per arm (the ridge
+    residual sum of squares plus λ|θ|², so never negative but for rounding) and v the mean squared reward: a
+    first guess worth d observations. Without it σ is far too small until there are more exposures than
+    coefficients, since a fit of few points leaves no residual, and who trusts it stops exploring. 0 while no
+    reward has come. NaN if any mean is not finite or any width is not positive: the model cannot be used.
     """
     arms, d = posterior.shape[0], posterior.shape[2]
     squares, residuals, exposures = 0.0, 0.0, 0.0
@@ -85,9 +88,10 @@ def score(
         exposures += sums[N, arm]
     sigma = 0.0
     if squares > 0.0:
-        sigma = math.sqrt(max(residuals, RESIDUAL_FLOOR * squares) / max(exposures, 1e-300))
+        guess = squares / max(exposures, 1e-300)
+        sigma = math.sqrt((max(residuals, 0.0) + d * guess) / (exposures + d))
     for arm in range(arms):
-        scores[SD, arm] = sigma * scores[WIDTH, arm]
+        scores[SD, arm] = NARROWING * sigma * scores[WIDTH, arm]
     return sigma
 
 

@@ -12,7 +12,9 @@ from bandit.tally import Floats
 
 
 class LinearThompson:
-    """P(arm is best in this context) when each arm's mean is N(θᵀx, σ² xᵀ(A + λI)⁻¹x) (Agrawal & Goyal 2013).
+    """P(arm is best in this context) when each arm's mean is N(θᵀx, c² σ² xᵀ(A + λI)⁻¹x).
+
+    Agrawal & Goyal 2013, with c = `kernels.linear.NARROWING`.
 
     Uniform until the first reward, since σ is not known before.
     """

@@ -81,18 +81,17 @@ def test_refactor_leaves_a_bad_precision_alone(fault: float) -> None:
 
 
 def test_score_by_hand() -> None:
-    """Mean θᵀx, width √(xᵀ M x), σ² = Σ residual / Σ n over the arms; 0 before a reward, NaN if unusable."""
+    """Mean θᵀx, width √(xᵀ M x), σ² = (Σ residual + d v) / (Σ n + d); 0 before a reward, NaN if unusable."""
     posterior = np.array([[[1.0, 0.0], [0.0, 1.0], [1.0, 2.0]], [[4.0, 0.0], [0.0, 4.0], [0.0, -1.0]]])
     upkeep, sums, scores = np.zeros((2, 5)), np.zeros((3, 2)), np.zeros((3, 2))
     mean, width, sd = scores
     x = sparse(np.array([1.0, 0.5]))
     sums[:] = [1.0, 1.0], [0.0, 0.0], [6.0, 2.0]
-    upkeep[:, FIT] = sums[2] - [3.0, 5.0]
+    upkeep[:, FIT] = sums[2] - [3.0, 5.0]  # (8 + 2 · 4) / (2 + 2)
     assert score(sums, posterior, upkeep, *x, scores) == 2.0
     assert mean.tolist() == [2.0, -0.5]
     assert np.allclose(width, [math.sqrt(1.25), math.sqrt(5.0)])
-    assert sd.tolist() == (2.0 * width).tolist()
-    assert np.allclose(sd, 2.0 * width)
+    assert sd.tolist() == (0.5 * 2.0 * width).tolist()
     empty = np.array([[1.0, 1.0], [0.0, 0.0], [0.0, 0.0]])
     assert score(empty, posterior, np.zeros((2, 5)), *x, scores) == 0.0
     posterior[1, :2] *= -1.0
@@ -138,7 +137,8 @@ def check_against_ridge(
     """Compare a model's scores at some contexts with ridge regression of each arm's rows."""
     x, arm, reward = data
     fits = [ridge(x[arm == k], reward[arm == k], prior, at) for k in range(tally.n.size)]
-    sigma = math.sqrt(sum(fit[2] for fit in fits) / len(x))
+    d, guess = x.shape[1], float((reward**2).mean())
+    sigma = math.sqrt((sum(fit[2] for fit in fits) + d * guess) / (len(x) + d))
     for i, context in enumerate(at):
         model.score(tally, *sparse(context))
         assert model.sigma == pytest.approx(sigma, rel=1e-9)

@@ -119,11 +119,12 @@ def test_linucb_by_hand() -> None:
         )
         assert np.allclose(model.mean, means)
         assert np.allclose(model.width, [1 / math.sqrt(7), 1 / math.sqrt(3)])
-        assert model.sigma == pytest.approx(math.sqrt(squares / 8))
+        guess = 5 / 8  # the mean squared reward, worth as many observations as there are columns: one
+        assert model.sigma == pytest.approx(math.sqrt((squares + guess) / (8 + 1)))
 
 
 def test_two_arms_of_linear_thompson_are_a_normal_tail() -> None:
-    """P(a beats b) = Φ(Δ / √(σ₁² + σ₂²)) of the posteriors, to 1e-5, mixed with explore."""
+    """P(a beats b) = Φ(Δ / √(σ₁² + σ₂²)) of the posteriors at half width, to 1e-5, mixed with explore."""
     state = placement_state(simple("a", "b", policies=POLICIES))
     stratum = opened(state, 0b11)
     rng = np.random.default_rng(1)
@@ -132,7 +133,7 @@ def test_two_arms_of_linear_thompson_are_a_normal_tail() -> None:
         state.credit(i % 2, stratum, *X, NOW, (0.0, float(rng.normal(1.0 + 0.1 * (i % 2)))))
     pmf = pmfs(state, stratum)["linear"]
     (model,) = state.models.by_prior.values()
-    z = (model.mean[0] - model.mean[1]) / (model.sigma * math.hypot(*model.width))
+    z = (model.mean[0] - model.mean[1]) / (0.5 * model.sigma * math.hypot(*model.width))
     expected = 0.5 * math.erfc(-z / math.sqrt(2.0))
     assert pmf[0] == pytest.approx(0.9 * expected + 0.05, abs=1e-5)
 
