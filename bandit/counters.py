@@ -23,14 +23,14 @@ class Outcome(IntEnum):
 class Counters:
     """Counts of one placement since the process started.
 
-    Shapes: `decisions` (policies, arms), `exposures` and `reward_sum` (arms,), `rewards`
-    (events, 5) by outcome, `degraded` (policies,).
+    `decisions` (policies, arms), `exposures` and `reward_sum` by arm, `rewards` (events, 5) by outcome,
+    `degraded` (policies,). Lists where every decision counts: an array's element costs three times as much.
     """
 
     decisions: Counts
-    exposures: Counts
+    exposures: list[int]
     rewards: dict[str, Counts]
-    reward_sum: NDArray[np.float64]
+    reward_sum: list[float]
     degraded: Counts
     unknown_features: int = 0
     unknown_arms: int = 0
@@ -47,8 +47,8 @@ class Counters:
         """Return counters of nothing yet; the reserved event `exposure` is counted beside the others."""
         return cls(
             decisions=np.zeros((policies, arms), np.int64),
-            exposures=np.zeros(arms, np.int64),
+            exposures=[0] * arms,
             rewards={event: np.zeros(len(Outcome) + 1, np.int64) for event in ("exposure", *dict(events))},
-            reward_sum=np.zeros(arms),
+            reward_sum=[0.0] * arms,
             degraded=np.zeros(policies, np.int64),
         )

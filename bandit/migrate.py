@@ -121,7 +121,8 @@ def _carry(old: Counters, new: Counters, arms: list[int], policies: list[int]) -
     """Copy the counts of arms, policies and events of both: counters must not jump back."""
     to = [k for k, before in enumerate(arms) if before >= 0]
     at = [before for before in arms if before >= 0]
-    new.exposures[to], new.reward_sum[to] = old.exposures[at], old.reward_sum[at]
+    for k, before in zip(to, at, strict=True):
+        new.exposures[k], new.reward_sum[k] = old.exposures[before], old.reward_sum[before]
     for j, before in enumerate(policies):
         if before >= 0:
             new.decisions[j, to] = old.decisions[before, at]

@@ -166,7 +166,7 @@ class _PlacementFamilies:
                 self.decisions.add_metric([name, policy.name, arm], count)
             self.degraded.add_metric([name, policy.name], degraded)
             self.share.add_metric([name, policy.name], share)
-        by_arm = zip(arms, counters.exposures.tolist(), counters.reward_sum.tolist(), strict=True)
+        by_arm = zip(arms, counters.exposures, counters.reward_sum, strict=True)
         for arm, exposures, reward in by_arm:
             self.exposures.add_metric([name, arm], exposures)
             self.reward.add_metric([name, arm], reward)

@@ -88,7 +88,7 @@ def _placement(state: PlacementState, now_us: int) -> pb.PlacementStatus:
         owner=config.owner,
         schema_id=config.schema_id.hex(),
         decisions=int(counters.decisions.sum()),
-        arms=_arms(config.arms, counters.exposures.tolist(), counters.reward_sum.tolist()),
+        arms=_arms(config.arms, counters.exposures, counters.reward_sum),
         policies=[
             pb.PolicyStatus(name=policy.name, kind=POLICY_KINDS[policy.kind], share=share)
             for policy, share in zip(config.policies, state.shares(now_us).tolist(), strict=True)

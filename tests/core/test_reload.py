@@ -321,6 +321,6 @@ def test_counters_go_on() -> None:
     world.reload(p=changed)
     after = world.state().counters
     assert after.decisions[:, :3].tolist() == before.decisions.tolist()
-    assert after.exposures.tolist() == [*before.exposures.tolist(), 0]
+    assert after.exposures == [*before.exposures, 0]
     assert after.rewards["visit"].tolist() == before.rewards["visit"].tolist()
-    assert after.reward_sum[:3].tolist() == before.reward_sum.tolist()
+    assert after.reward_sum[:3] == before.reward_sum

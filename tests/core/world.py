@@ -133,8 +133,8 @@ def snapshot(state: State) -> list[object]:
                 held.started_us,
                 held.forgetting.origin_us,
                 sorted(held.retired),
-                held.counters.exposures.tolist(),
-                held.counters.reward_sum.tobytes(),
+                list(held.counters.exposures),
+                [total.hex() for total in held.counters.reward_sum],
             )
             for name, held in sorted(state.placements.items())
         ),

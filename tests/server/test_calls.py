@@ -11,12 +11,12 @@ APPLIED, DUPLICATE = pb.REWARD_OUTCOME_APPLIED, pb.REWARD_OUTCOME_DUPLICATE
 
 def reward_sum(server: Running, placement: str = "hero") -> float:
     """Σ R that was learned."""
-    return float(server.engine.state.placements[placement].counters.reward_sum.sum())
+    return sum(server.engine.state.placements[placement].counters.reward_sum)
 
 
 def exposures(server: Running, placement: str = "hero") -> int:
     """Exposures counted."""
-    return int(server.engine.state.placements[placement].counters.exposures.sum())
+    return sum(server.engine.state.placements[placement].counters.exposures)
 
 
 def test_choose_answers_with_all_fields(shared: Running) -> None:
