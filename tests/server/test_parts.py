@@ -223,3 +223,4 @@ def test_a_log_that_cannot_be_written_is_no_fault() -> None:
         stream._stream.close()
     stream.write("a line\n")
     stream.flush()
+    assert stream._stream.closed
