@@ -192,7 +192,7 @@ class Engine:
             policy=policy,
             stratum=stratum.index,
             bucket=self._bucket(name, key) % BUCKETS,
-            propensity=float(state.router.shares(share) @ probabilities),
+            propensity=min(1.0, float(state.router.shares(share) @ probabilities)),  # 1 + 4e-16 by rounding
             probabilities=tuple(probabilities.tolist()),
             index=index,
             value=value,

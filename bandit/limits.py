@@ -22,7 +22,7 @@ STRATA_MAX = 16
 """Strata a placement learns separately; beyond them thompson answers as static."""
 
 BATCH_MAX = 256
-"""Items in one batch call. Nothing else is served meanwhile: 10 ms at 10 arms and 32 columns, 0.2 s at most
+"""Items in one batch call. Nothing else is served meanwhile: 10 ms at 10 arms and 32 columns, about a second
 for each linear model of the largest placement that is accepted."""
 
 NAME_BYTES_MAX = 64

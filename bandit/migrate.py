@@ -64,6 +64,14 @@ def warnings_between(before: Mapping[str, Placement], config: Config) -> list[Pr
                     "a half_life lets the old fade, a placement of another name starts clean",
                 )
             )
+        if old.half_life_us != new.half_life_us:
+            warnings.append(
+                Problem(
+                    f"$.placements.{name}.half_life",
+                    "half_life changed: rewards still to come for decisions made before weigh by the new one, "
+                    "their exposures by the old; for one window the estimates lean to one side",
+                )
+            )
     return warnings
 
 

@@ -96,7 +96,7 @@ class PlacementState:
             stratum.expose(arm, weight)
         self.counters.exposures[arm] += 1
         if self.started_us is None:
-            self.started_us = time_us
+            self.started_us = max(time_us, self._latest_us)  # a confirmed decision may be older than the ramp
 
     def credit(
         self, arm: int, stratum: Stratum | None, index: Indices, value: Values, time_us: int,

@@ -40,7 +40,7 @@ class Thompson:
 
 def _beta_best(stratum: Stratum, maximum: float, scale: float) -> float:
     """Posterior Beta(1 + Σ R/max, 1 + Σ (1 - R/max)) of each arm's mean of R / max, from a uniform prior."""
-    n, wins = scale * stratum.tally.n, scale / maximum * stratum.tally.r1
+    n, wins = scale * stratum.tally.n, scale * stratum.tally.r1 / maximum
     a, b = 1.0 + np.maximum(wins, 0.0), 1.0 + np.maximum(n - wins, 0.0)
     return beta.best_probability(a, b, stratum.eligible, stratum.thompson)
 

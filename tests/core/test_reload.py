@@ -221,6 +221,20 @@ def test_a_ramp_that_is_added_begins_at_its_own_beginning() -> None:
     assert world.state().share(world.now + 30 * 24 * HOUR) == pytest.approx(0.425)
 
 
+def test_a_late_confirmation_does_not_begin_a_ramp_in_the_past() -> None:
+    """A decision of 20 days ago, shown now: the ramp that was added today begins today."""
+    policies = {"t": {"kind": "thompson"}}
+    common: Document = {"policies": policies, "exposure": "on_event"}
+    common["reward"] = {"window": "30d", "values": {"click": 1.0}}
+    world = World(p=simple(**common))
+    old = world.choose()
+    world.now += 20 * DAY
+    ramp = {"policies": {"t": 1.0}, "from": 0.05, "to": 0.9, "over": "20d"}
+    world.reload(p=simple(**common, ramp=ramp))
+    assert world.reward(old, "exposure") is Outcome.APPLIED
+    assert world.state().share(world.now) == 0.05
+
+
 def test_what_a_reload_costs_is_said() -> None:
     """A changed condition and changed values are warned of, with their path; other changes are not."""
     features = {"platform": {"kind": "category", "values": ["web", "app"]}}
@@ -232,6 +246,9 @@ def test_what_a_reload_costs_is_said() -> None:
     dearer = config(p=simple("a", "b", features=features, reward={"values": {"click": 2}}))
     (warning,) = warnings_between(before.placements, dearer)
     assert warning.path == "$.placements.p.reward"
+    forgetful = config(p=simple("a", "b", features=features, half_life="30d"))
+    (warning,) = warnings_between(before.placements, forgetful)
+    assert warning.path == "$.placements.p.half_life"
     wider = config(p=simple("a", "b", "c", features=features), q=simple())
     assert warnings_between(before.placements, wider) == []
 

@@ -204,6 +204,19 @@ def test_fractions_that_miss_one_by_rounding_make_no_propensity_above_one() -> N
     assert router.shares(1.0).sum() <= 1.0
 
 
+def test_no_propensity_exceeds_one() -> None:
+    """One arm, three policies that split .7, .2, .1: rounding must not report more than certainty."""
+    policies = {name: {"kind": "thompson"} for name in ("a", "b", "c")}
+    ramp = {"policies": {"a": 0.7, "b": 0.2, "c": 0.1}, "from": 0.05, "to": 0.9, "over": "60d"}
+    world = World(p=simple("only", policies=policies, ramp=ramp))
+    propensities = []
+    for _ in range(400):
+        world.now += DAY // 8
+        propensities.append(world.choose("p").propensity)
+    assert max(propensities) <= 1.0
+    assert min(propensities) > 1.0 - 1e-12
+
+
 def test_segments_tile_the_hash_space() -> None:
     """At share 1 every hash has a learned policy, at 0 static; fractions hold to a millionth; thirds too."""
     policies = {name: {"kind": "uniform"} for name in ("a", "b", "c")}
