@@ -68,7 +68,7 @@ def warnings_between(before: Mapping[str, Placement], config: Config) -> list[Pr
             warnings.append(
                 Problem(
                     f"$.placements.{name}.half_life",
-                    "half_life changed: rewards still to come for decisions made before weigh by the new one, "
+                    "half_life changed: rewards to come for decisions made before weigh by the new one, "
                     "their exposures by the old; for one window the estimates lean to one side",
                 )
             )
