@@ -12,7 +12,6 @@ import numpy as np
 from bandit.tally import Indices, Values
 
 START_BYTES = 16
-SCHEMA_BYTES = 8
 ORIGIN_BYTES_MAX = 255
 
 _FIXED = struct.Struct("<8sqHHBHBBBBd")

@@ -13,6 +13,7 @@ import grpc
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2
 
+from server.channel import Security, open_channel
 from server.pb import bandit_pb2 as pb
 from server.pb import bandit_pb2_grpc as pb_grpc
 
@@ -51,39 +52,21 @@ class Caller(Protocol):
         """Outcomes, as `outcome_name` spells them, in the order of `requests`; as above."""
 
 
-@dataclass(frozen=True, slots=True)
-class Security:
-    """TLS of a client, PEM bytes. `ca` alone: server authentication; `cert` and `key` too: mutual."""
-
-    ca: bytes
-    cert: bytes | None = None
-    key: bytes | None = None
-
-
 @dataclass(slots=True)
 class Client:
     """Calls one sidecar at `target`, `host:port` or `unix:PATH`. Use it as a context manager.
 
-    `deadline_s` bounds every call. `security` None means plain text. `server_name`: what the sidecar's
-    certificate is for, where that is not the target's host.
+    `deadline_s` bounds every call. `security` None means plain text.
     """
 
     target: str
     deadline_s: float = 10.0
     security: Security | None = None
-    server_name: str = ""
     _channel: grpc.Channel = field(init=False, repr=False)
     _stub: pb_grpc.BanditServiceStub = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        options: list[tuple[str, str | int]] = [("grpc.enable_http_proxy", 0)]
-        if self.server_name:
-            options.append(("grpc.ssl_target_name_override", self.server_name))
-        if self.security is None:
-            self._channel = grpc.insecure_channel(self.target, options)
-        else:
-            tls = grpc.ssl_channel_credentials(self.security.ca, self.security.key, self.security.cert)
-            self._channel = grpc.secure_channel(self.target, tls, options)
+        self._channel = open_channel(self.target, self.security)
         self._stub = pb_grpc.BanditServiceStub(self._channel)
 
     def __enter__(self) -> Self:

@@ -3,15 +3,16 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from pathlib import Path
 
 import click
 from rich.console import Console
 
 from bandit.limits import BATCH_MAX
 from server.addresses import parse_address
-from server.client import CallError, Client, Security
+from server.channel import Security
+from server.client import CallError, Client
 from server.commands.probe import data_target
+from server.commands.security import tls_options
 from server.exit_codes import ExitCode
 
 WAIT_S = 60.0
@@ -38,7 +39,6 @@ class DriveError(click.ClickException):
 batch_option = click.option(
     "--batch", type=click.IntRange(1, BATCH_MAX), default=64, show_default=True, help="Choices a call."
 )
-_FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 
 
 def connection_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -51,46 +51,19 @@ def connection_options(command: Callable[..., None]) -> Callable[..., None]:
         "[default: the first of BANDITD_LISTEN, else 127.0.0.1:50051]",
     )
     @click.option("--allow-remote", is_flag=True, help="Drive a sidecar that is not on this machine.")
-    @click.option("--tls-ca", type=_FILE, help="CA of the sidecar's certificate (PEM): use TLS.")
-    @click.option(
-        "--tls-cert",
-        envvar="BANDITD_CLIENT_TLS_CERT",
-        allow_from_autoenv=False,  # BANDITD_TLS_CERT is the server's
-        type=_FILE,
-        help="Own certificate (PEM), where the sidecar asks for one.",
-    )
-    @click.option(
-        "--tls-key",
-        envvar="BANDITD_CLIENT_TLS_KEY",
-        allow_from_autoenv=False,  # the same
-        type=_FILE,
-        help="Key of --tls-cert (PEM).",
-    )
-    @click.option("--tls-server-name", default="", help="Name in the sidecar's certificate, if not the host.")
+    @tls_options
     @wraps(command)
     def with_client(
         *,
         target: str,
         allow_remote: bool,
-        tls_ca: Path | None,
-        tls_cert: Path | None,
-        tls_key: Path | None,
-        tls_server_name: str,
+        security: Security | None,
         **rest: object,
     ) -> None:
-        security = _security(tls_ca, tls_cert, tls_key)
         address = _address(target, allow_remote=allow_remote)
-        command(client=Client(address, security=security, server_name=tls_server_name), **rest)
+        command(client=Client(address, security=security), **rest)
 
     return with_client
-
-
-def _security(ca: Path | None, cert: Path | None, key: Path | None) -> Security | None:
-    if (cert is None) != (key is None) or (cert is not None and ca is None):
-        raise click.UsageError("--tls-cert and --tls-key go together, and with --tls-ca")
-    if ca is None:
-        return None
-    return Security(ca.read_bytes(), *(file.read_bytes() if file else None for file in (cert, key)))
 
 
 def _address(target: str, *, allow_remote: bool) -> str:
