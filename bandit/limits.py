@@ -68,7 +68,7 @@ DURATION_US_MAX = 3_660 * 86_400 * 1_000_000
 """Microseconds of any configured duration, ten years: more is a slip of the unit."""
 
 PRECISION_MIN = 1e-3
-"""Smallest prior precision. With collinear columns only the prior keeps a precision apart from singular: after
+"""Smallest prior precision. With collinear columns only the prior keeps a precision invertible: after
 10⁹ exposures means err by 5e-5 at 1e-3, and by 5e-2 at 1e-6."""
 
 PRECISION_MAX = 1e9
