@@ -6,11 +6,11 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-PrivateKey = ec.EllipticCurvePrivateKey
+PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
 class Authority:
@@ -24,9 +24,11 @@ class Authority:
         cert = self._sign(self._name, self._key, datetime.now(UTC) + timedelta(days=1), ca=True)
         self.pem.write_bytes(_pem(cert))
 
-    def issue(self, name: str, valid_until: datetime | None = None) -> tuple[Path, Path]:
+    def issue(
+        self, name: str, valid_until: datetime | None = None, key: PrivateKey | None = None
+    ) -> tuple[Path, Path]:
         """Certificate and key for `name`, also good for localhost and 127.0.0.1."""
-        key = ec.generate_private_key(ec.SECP256R1())
+        key = key or ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         cert = self._sign(subject, key, valid_until or datetime.now(UTC) + timedelta(days=1), ca=False)
         cert_path, key_path = self.folder / f"{name}.pem", self.folder / f"{name}.key"
