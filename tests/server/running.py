@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import grpc
+import uvloop
 from google.rpc import error_details_pb2, status_pb2
 
 from bandit.config import Config
@@ -76,10 +77,10 @@ placements:
 
 
 class Loop:
-    """An event loop in a thread; every in-process sidecar of the tests lives on it."""
+    """An event loop in a thread, of the kind `serve` runs on; every in-process sidecar lives on it."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
+        self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="sidecars", daemon=True)
         self._thread.start()
 
