@@ -49,6 +49,10 @@ class Counts:
     """refusals by reason, those of single items in a batch included"""
     reloads: dict[str, int] = field(default_factory=lambda: {"applied": 0, "refused": 0})
     """attempts to read the configuration again, by what became of them"""
+    tls_reloads: dict[str, int] = field(default_factory=lambda: {"applied": 0, "refused": 0})
+    """attempts to take over changed TLS files, by what became of them"""
+    tls_expires_s: float | None = None
+    """when the certificate that is served ends, in Unix time; None without TLS"""
     outcomes: dict[Outcome, int] = field(default_factory=lambda: dict.fromkeys(Outcome, 0))
     """answered rewards by outcome, those in batches included; some have no placement any more"""
     start_s: float = 0.0

@@ -63,6 +63,7 @@ class GrpcioEngine:
         self._server = grpc.aio.server(options=channel_options(message_bytes_max, streams_max))
         self._server.add_generic_rpc_handlers((_Router(self._handlers(methods, counts)),))
         self._sockets: list[Path] = []
+        self._tls: Tls | None = None
 
     def listen(self, address: Address, tls: Tls | None, *, private: bool = False) -> Address:
         """Bind an address; return it with its port, where a free one was asked for.
@@ -76,7 +77,7 @@ class GrpcioEngine:
             if tls is None or address.path:
                 port = self._server.add_insecure_port(str(address))
             else:
-                port = self._server.add_secure_port(str(address), _credentials(tls))
+                port = self._server.add_secure_port(str(address), self._credentials(tls))
         except RuntimeError as error:
             raise StartError(
                 ExitCode.LISTEN,
@@ -91,6 +92,10 @@ class GrpcioEngine:
             return address
         return Address(host=address.host, port=port)
 
+    def renew_tls(self, tls: Tls) -> None:
+        """Show this pair, and ask its client CA, in handshakes from now on; connections that stand stay."""
+        self._tls = tls
+
     async def start(self) -> None:
         """Take calls from now on."""
         await self._server.start()
@@ -101,6 +106,25 @@ class GrpcioEngine:
         await self._server.stop(grace_s)
         for path in self._sockets:
             path.unlink(missing_ok=True)
+
+    def _credentials(self, tls: Tls) -> grpc.ServerCredentials:
+        """Credentials of one listener: they remember what it was given last, so each has its own."""
+        given = self._tls = tls
+
+        def fetch() -> grpc.ServerCertificateConfiguration | None:
+            """What is new; gRPC asks before each handshake, one at a time, in threads of its own."""
+            nonlocal given
+            newest = self._tls
+            if newest is None or newest is given:
+                return None
+            given = newest
+            return _certificates(newest)
+
+        return grpc.dynamic_ssl_server_credentials(
+            _certificates(tls),
+            fetch,  # type: ignore[arg-type]  # the stubs leave out None: no change
+            require_client_authentication=tls.client_ca is not None,
+        )
 
     def _handlers(self, methods: Methods, counts: Counts) -> dict[str, grpc.RpcMethodHandler[bytes, bytes]]:
         handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {}
@@ -203,7 +227,5 @@ async def _abort(context: Context, found: Failure) -> None:
     await context.abort(STATUS_CODES[found.code], found.message, trailers)
 
 
-def _credentials(tls: Tls) -> grpc.ServerCredentials:
-    return grpc.ssl_server_credentials(
-        [(tls.key, tls.cert)], tls.client_ca, require_client_auth=tls.client_ca is not None
-    )
+def _certificates(tls: Tls) -> grpc.ServerCertificateConfiguration:
+    return grpc.ssl_server_certificate_configuration([(tls.key, tls.cert)], tls.client_ca)

@@ -54,3 +54,15 @@ being parsed delays a request by this at a time. Python's default of 5 ms would 
 
 LOOP_SILENCE_MAX_S = 30
 """Seconds without a turn of the event loop after which /healthz says the process is not alive."""
+
+TLS_LOOK_S = 5
+"""Seconds between two looks at the TLS files' times and sizes, some microseconds each. A renewed pair is
+served after two looks; tools renew days before the end."""
+
+TLS_WARNING_DAYS = 7
+"""Days before a certificate's end from which the log warns once a day. Renewal, as Let's Encrypt's at 30 days
+of 90, was due long before, and a week holds a working day."""
+
+TLS_WARNING_PART = 0.25
+"""Part of a certificate's life, its last, in which the log warns at all: one that lives for a day or an hour
+is renewed at half or two thirds of it."""

@@ -63,12 +63,15 @@ class ShellCollector(Collector):
         for outcome, count in self._counts.outcomes.items():
             outcomes.add_metric([outcome.name], count)
         yield outcomes
-        reloads = CounterMetricFamily(
-            "banditd_config_reloads", "reads of the configuration", labels=["result"]
-        )
-        for result, count in list(self._counts.reloads.items()):
-            reloads.add_metric([result], count)
-        yield reloads
+        yield _by_result("banditd_config_reloads", "reads of the configuration", self._counts.reloads)
+        yield from self._tls()
+
+    def _tls(self) -> Iterator[Metric]:
+        expires_s = self._counts.tls_expires_s
+        if expires_s is None:
+            return
+        yield _gauge("banditd_tls_expires_timestamp_seconds", "when the certificate served ends", expires_s)
+        yield _by_result("banditd_tls_reloads", "attempts to take over TLS files", self._counts.tls_reloads)
 
     def _calls(self) -> Iterator[Metric]:
         requests = CounterMetricFamily(
@@ -199,6 +202,13 @@ def page(source: prometheus_client.CollectorRegistry) -> Page:
 def _gauge(name: str, text: str, value: float, **labels: str) -> Metric:
     family = GaugeMetricFamily(name, text, labels=list(labels))
     family.add_metric(list(labels.values()), value)
+    return family
+
+
+def _by_result(name: str, text: str, results: dict[str, int]) -> CounterMetricFamily:
+    family = CounterMetricFamily(name, text, labels=["result"])
+    for result, count in list(results.items()):
+        family.add_metric([result], count)
     return family
 
 

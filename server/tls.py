@@ -30,11 +30,12 @@ class TlsFiles:
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """The files' content, found to fit together, and when the certificate ends."""
+    """The files' content, found to fit together, and from when to when (UTC) the certificate is valid."""
 
     cert: bytes
     key: bytes
     client_ca: bytes | None
+    begins: datetime
     expires: datetime
 
     def __repr__(self) -> str:
@@ -44,40 +45,22 @@ class Tls:
 def load_tls(files: TlsFiles, now: datetime | None = None) -> Tls:
     """Read and check the files. Raises `StartError` naming the file that is wrong.
 
-    `now` (UTC) is when the certificate must be valid; default: the wall clock.
+    `now` (UTC) is when the certificates must be valid; default: the wall clock.
     """
-    from cryptography import x509
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+    from server import tls_checks
 
-    cert, key = _read(files.cert), _read(files.key)
-    client_ca = _read(files.client_ca) if files.client_ca is not None else None
-    try:
-        leaf = x509.load_pem_x509_certificates(cert)[0]
-    except ValueError as error:
-        raise _unfit(files.cert, "holds no certificate in PEM") from error
-    try:
-        private = load_pem_private_key(key, password=None)
-    except (ValueError, TypeError) as error:
-        raise _unfit(files.key, "holds no private key in PEM without a password") from error
-    if private.public_key() != leaf.public_key():
-        raise _unfit(files.key, f"is not the key of the certificate in {str(files.cert)!r}")
-    if client_ca is not None and files.client_ca is not None:
-        try:
-            x509.load_pem_x509_certificates(client_ca)
-        except ValueError as error:
-            raise _unfit(files.client_ca, "holds no certificate in PEM") from error
     moment = now or datetime.now(UTC)
-    if not leaf.not_valid_before_utc <= moment <= leaf.not_valid_after_utc:
-        raise _unfit(
-            files.cert,
-            f"holds a certificate that is valid from {leaf.not_valid_before_utc:%Y-%m-%d} to "
-            f"{leaf.not_valid_after_utc:%Y-%m-%d}, not now",
-        )
-    tls = Tls(cert, key, client_ca, leaf.not_valid_after_utc)
+    cert, key = _read(files.cert), _read(files.key)
+    begins, expires = tls_checks.check_pair(files.cert, cert, files.key, key, moment)
+    client_ca = None
+    if files.client_ca is not None:
+        client_ca = _read(files.client_ca)
+        tls_checks.check_client_ca(files.client_ca, client_ca, moment)
+    tls = Tls(cert, key, client_ca, begins, expires)
     try:
         server_context(tls)  # OpenSSL refuses more than what is malformed, as keys that are too short
     except OSError as error:
-        raise _unfit(files.cert, f"cannot be used ({error.strerror})") from error
+        raise tls_checks.unfit(files.cert, f"cannot be used ({error.strerror})") from error
     return tls
 
 
@@ -137,7 +120,3 @@ def _read(path: Path) -> bytes:
         raise StartError(
             ExitCode.FILES, f"the TLS file {str(path)!r} cannot be read ({error.strerror}); check the path"
         ) from error
-
-
-def _unfit(path: Path, why: str) -> StartError:
-    return StartError(ExitCode.FILES, f"the TLS file {str(path)!r} {why}")

@@ -99,11 +99,11 @@ def test_sessions_are_not_resumed(tmp_path: Path) -> None:
 def test_long_and_unfit_files_leave_nothing_open(tmp_path: Path) -> None:
     """A chain longer than any pipe holds is read; one that is none is refused; no descriptor stays."""
     tls = loaded(Authority(tmp_path))
-    server_context(Tls(tls.cert + b"# padding\n" * 50_000, tls.key, None, tls.expires))
+    server_context(Tls(tls.cert + b"# padding\n" * 50_000, tls.key, None, tls.begins, tls.expires))
     descriptors = len(list(Path("/dev/fd").iterdir()))
     for cert, key in ((b"x" * 500_000, b"y" * 500_000), (tls.cert, b"y")):
         with pytest.raises(OSError, match=r"PEM lib|Illegal seek"):
-            server_context(Tls(cert, key, None, tls.expires))
+            server_context(Tls(cert, key, None, tls.begins, tls.expires))
     assert len(list(Path("/dev/fd").iterdir())) == descriptors
 
 
