@@ -56,14 +56,11 @@ class GrpcioEngine:
         failures: Failures,
         message_bytes_max: int = limits.MESSAGE_BYTES_MAX,
         streams_max: int = limits.STREAMS_MAX,
-        calls_max: int = limits.CALLS_MAX,
     ) -> None:
         counts.track([*methods.unary, *methods.streams])
         self._failures = failures
         self._closing = asyncio.Event()
-        self._server = grpc.aio.server(
-            options=channel_options(message_bytes_max, streams_max), maximum_concurrent_rpcs=calls_max
-        )
+        self._server = grpc.aio.server(options=channel_options(message_bytes_max, streams_max))
         self._server.add_generic_rpc_handlers((_Router(self._handlers(methods, counts)),))
         self._sockets: list[Path] = []
         self._tls: Tls | None = None
@@ -95,7 +92,7 @@ class GrpcioEngine:
             return address
         return Address(host=address.host, port=port)
 
-    async def renew_tls(self, tls: Tls) -> None:
+    def renew_tls(self, tls: Tls) -> None:
         """Show this pair, and ask its client CA, in handshakes from now on; connections that stand stay."""
         self._tls = tls
 
