@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bandit.counters import Outcome
+from server.causes import Cause
 from server.codes import Code
 
 LATENCY_BOUNDS_US = (
@@ -55,6 +56,10 @@ class Counts:
     """when the certificate that is served ends, in Unix time; None without TLS"""
     outcomes: dict[Outcome, int] = field(default_factory=lambda: dict.fromkeys(Outcome, 0))
     """answered rewards by outcome, those in batches included; some have no placement any more"""
+    connections: int = 0
+    """connections that are open now"""
+    connections_ended: dict[Cause, int] = field(default_factory=lambda: dict.fromkeys(Cause, 0))
+    """connections that are not, by what ended them"""
     start_s: float = 0.0
     """seconds from the process's start to being ready; 0 before that"""
 

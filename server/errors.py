@@ -24,6 +24,8 @@ class ShellReason(StrEnum):
     """Why the shell, not the core, refused a call."""
 
     MESSAGE_TOO_LARGE = "MESSAGE_TOO_LARGE"
+    METADATA_TOO_LARGE = "METADATA_TOO_LARGE"
+    OVERLOADED = "OVERLOADED"
     DEADLINE_PASSED = "DEADLINE_PASSED"
     STARTING = "STARTING"
     INTERNAL = "INTERNAL"
@@ -37,6 +39,14 @@ class ShellError(Exception):
         self.reason = reason
         self.message = message
         self.metadata = metadata
+
+
+def overloaded() -> ShellError:
+    """The refusal of what comes while more waits than can be answered in time."""
+    return ShellError(
+        ShellReason.OVERLOADED,
+        "more calls wait than can be answered in time; nothing was applied; try again later",
+    )
 
 
 CODES: Mapping[Reason | ShellReason, Code] = {
@@ -58,6 +68,8 @@ CODES: Mapping[Reason | ShellReason, Code] = {
     Reason.MESSAGE_MALFORMED: Code.INVALID_ARGUMENT,
     Reason.CONFIG_INVALID: Code.FAILED_PRECONDITION,
     ShellReason.MESSAGE_TOO_LARGE: Code.RESOURCE_EXHAUSTED,
+    ShellReason.METADATA_TOO_LARGE: Code.RESOURCE_EXHAUSTED,
+    ShellReason.OVERLOADED: Code.RESOURCE_EXHAUSTED,
     ShellReason.DEADLINE_PASSED: Code.DEADLINE_EXCEEDED,
     ShellReason.STARTING: Code.UNAVAILABLE,
     ShellReason.INTERNAL: Code.INTERNAL,
@@ -66,12 +78,13 @@ CODES: Mapping[Reason | ShellReason, Code] = {
 
 
 class Failure(NamedTuple):
-    """An error as it goes to the client."""
+    """An error as it goes to the client. `retry_s`: seconds to wait before another attempt (0: not said)."""
 
     code: Code
     reason: str
     message: str
     metadata: Mapping[str, str]
+    retry_s: float = 0.0
 
 
 def failure(error: BanditError | ShellError) -> Failure:
@@ -81,6 +94,7 @@ def failure(error: BanditError | ShellError) -> Failure:
         error.reason.value,
         clipped(error.message, limits.REPLY_TEXT_CHARS_MAX),
         {key: clipped(value, limits.METADATA_VALUE_CHARS_MAX) for key, value in error.metadata.items()},
+        limits.RETRY_S if error.reason is ShellReason.OVERLOADED else 0.0,
     )
 
 
@@ -94,10 +108,14 @@ INTERNAL = Failure(
 
 
 def status(found: Failure) -> status_pb2.Status:
-    """The google.rpc.Status of a failure, with its ErrorInfo."""
+    """The google.rpc.Status of a failure, with its ErrorInfo, and a RetryInfo where we say when to retry."""
     info = error_details_pb2.ErrorInfo(reason=found.reason, domain=DOMAIN, metadata=found.metadata)
     result = status_pb2.Status(code=int(found.code), message=found.message)
     result.details.add().Pack(info)
+    if found.retry_s:
+        retry = error_details_pb2.RetryInfo()
+        retry.retry_delay.FromNanoseconds(round(found.retry_s * 1e9))
+        result.details.add().Pack(retry)
     return result
 
 

@@ -19,7 +19,7 @@ from server import limits
 from server.addresses import Address, clear_socket_file
 from server.codes import Code
 from server.counts import Counts, MethodCounts
-from server.errors import STATUS_DETAILS_KEY, Failure, ShellError, ShellReason, status
+from server.errors import STATUS_DETAILS_KEY, Failure, ShellError, ShellReason, overloaded, status
 from server.exit_codes import ExitCode, StartError
 from server.failures import Failures
 from server.methods import Methods, Stream, Unary
@@ -56,12 +56,18 @@ class GrpcioEngine:
         failures: Failures,
         message_bytes_max: int = limits.MESSAGE_BYTES_MAX,
         streams_max: int = limits.STREAMS_MAX,
+        calls_max: int = limits.CALLS_MAX,
     ) -> None:
         counts.track([*methods.unary, *methods.streams])
         self._failures = failures
         self._closing = asyncio.Event()
         self._server = grpc.aio.server(options=channel_options(message_bytes_max, streams_max))
-        self._server.add_generic_rpc_handlers((_Router(self._handlers(methods, counts)),))
+        handlers = self._handlers(methods, counts)
+        refusals = {
+            path: _unary_handler(path, _overloaded, counts.methods[path], failures)
+            for path in methods.unary.keys() - methods.vital
+        }
+        self._server.add_generic_rpc_handlers((_Router(handlers, refusals, calls_max),))
         self._sockets: list[Path] = []
         self._tls: Tls | None = None
 
@@ -129,24 +135,57 @@ class GrpcioEngine:
     def _handlers(self, methods: Methods, counts: Counts) -> dict[str, grpc.RpcMethodHandler[bytes, bytes]]:
         handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {}
         for path, unary in methods.unary.items():
-            call: Any = _unary(path, unary, counts.methods[path], self._failures)
-            handlers[path] = grpc.unary_unary_rpc_method_handler(call)
+            handlers[path] = _unary_handler(path, unary, counts.methods[path], self._failures)
         for path, stream in methods.streams.items():
-            call = _stream(path, stream, counts.methods[path], self._failures, self._closing)
+            call: Any = _stream(path, stream, counts.methods[path], self._failures, self._closing)
             handlers[path] = grpc.stream_stream_rpc_method_handler(call)
         return handlers
 
 
 class _Router(grpc.GenericRpcHandler):
-    """Finds the handler of a path; grpcio answers UNIMPLEMENTED where there is none."""
+    """Finds the handler of a path; grpcio answers UNIMPLEMENTED where there is none.
 
-    def __init__(self, handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]]) -> None:
+    Of the calls that `refusals` names no more than `calls_max` are in flight; others are refused by these.
+    gRPC's own bound would refuse health checks too. How long a call has waited it does not say.
+    """
+
+    def __init__(
+        self,
+        handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]],
+        refusals: dict[str, grpc.RpcMethodHandler[bytes, bytes]],
+        calls_max: int,
+    ) -> None:
         self._handlers = handlers
+        self._refusals = refusals
+        self._calls_max = calls_max
+        self._in_flight = 0
 
     def service(
         self, handler_call_details: grpc.HandlerCallDetails
     ) -> grpc.RpcMethodHandler[bytes, bytes] | None:
-        return self._handlers.get(handler_call_details.method)
+        path = handler_call_details.method
+        refusal = self._refusals.get(path)
+        task = asyncio.current_task()
+        if refusal is not None and task is not None:
+            if self._in_flight >= self._calls_max:
+                return refusal
+            self._in_flight += 1
+            task.add_done_callback(self._ended)  # gRPC's task of this call ends however the call does
+        return self._handlers.get(path)
+
+    def _ended(self, _: object) -> None:
+        self._in_flight -= 1
+
+
+def _overloaded(_: bytes) -> bytes:
+    raise overloaded()
+
+
+def _unary_handler(
+    path: str, handler: Unary, counts: MethodCounts, failures: Failures
+) -> grpc.RpcMethodHandler[bytes, bytes]:
+    call: Any = _unary(path, handler, counts, failures)
+    return grpc.unary_unary_rpc_method_handler(call)
 
 
 def _unary(

@@ -43,10 +43,8 @@ class Health:
 
     def methods(self) -> Methods:
         """The service's methods by path."""
-        return Methods(
-            unary={f"/{SERVICE}/Check": self.check, f"/{SERVICE}/List": self.list},
-            streams={f"/{SERVICE}/Watch": self.watch},
-        )
+        unary = {f"/{SERVICE}/Check": self.check, f"/{SERVICE}/List": self.list}
+        return Methods(unary, streams={f"/{SERVICE}/Watch": self.watch}, vital=frozenset(unary))
 
     def check(self, request: bytes) -> bytes:
         """HealthCheckRequest → HealthCheckResponse. NOT_FOUND for a service that is not here."""

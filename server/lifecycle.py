@@ -32,6 +32,7 @@ from server.health import Health
 from server.keys import new_start_id, origin_name
 from server.logs import places
 from server.methods import Methods
+from server.ngh2_engine import Ngh2Engine
 from server.operator_handlers import SERVICE as OPERATOR_SERVICE
 from server.operator_handlers import OperatorHandlers
 from server.reload import Reloader
@@ -46,6 +47,10 @@ QUIET_S = 0.05
 
 QUIET_MAX_S = 1.0
 """Seconds that a drain waits for that quiet at most."""
+
+
+Server = GrpcioEngine | Ngh2Engine
+"""An engine of gRPC, with its listeners."""
 
 
 class Sidecar:
@@ -173,8 +178,9 @@ class Sidecar:
         self._log.info("draining", timeout_s=grace_s)
         try:
             self.health.drain()
-            self._bandit.engine = self._operator.engine = None
-            await self._quiet(grace_s)
+            if self.settings.transport == "grpcio":
+                self._bandit.engine = self._operator.engine = None
+                await self._quiet(grace_s)
             await asyncio.gather(self._data_server.stop(grace_s), self._operator_server.stop(grace_s))
             if self.http is not None:
                 await asyncio.to_thread(self.http.stop)
@@ -241,10 +247,12 @@ class Sidecar:
             "draining" if self._stopping else "starting", HTTPStatus.SERVICE_UNAVAILABLE
         )
 
-    def _server(self, methods: Methods, failures: Failures) -> GrpcioEngine:
-        return GrpcioEngine(
-            methods, self.counts, failures, self.settings.message_bytes_max, self.settings.streams_max
-        )
+    def _server(self, methods: Methods, failures: Failures) -> Server:
+        settings = self.settings
+        bounds = settings.message_bytes_max, settings.streams_max, settings.calls_max
+        if settings.transport == "grpcio":
+            return GrpcioEngine(methods, self.counts, failures, *bounds)
+        return Ngh2Engine(methods, self.counts, failures, *bounds, settings.connections_max)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run `work` beside us, holding on to it; if it fails, so do we."""

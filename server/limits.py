@@ -21,8 +21,93 @@ travels twice: as grpc-message and in grpc-status-details-bin."""
 METADATA_VALUE_CHARS_MAX = 256
 """Characters of one value in an ErrorInfo's metadata, for the same reason."""
 
-KEEPALIVE_MIN_S = 10
-"""Seconds between two keepalive pings of a client. gRPC's default of 300 disconnects ordinary clients."""
+METADATA_BYTES_FATAL = 65_536
+"""Bytes of a call's metadata beyond which the connection is closed instead of the call refused: decoding them
+is what costs."""
+
+CONTINUATIONS_MAX = 64
+"""CONTINUATION frames of one header block, enough for the largest in pieces of 1 KB. libnghttp2 counts one
+frame several times when its header comes in pieces (nghttp2 issue 2817), so 8, its default, is too few."""
+
+STREAM_WINDOW_BYTES = 262_144
+"""Bytes a client may send in a call before it waits for us: most messages then take no round trip."""
+
+CONNECTION_WINDOW_BYTES = 1_048_576
+"""The same for all calls of a connection."""
+
+RESETS_PER_STREAM = 10
+"""Resets a second, and at once, for each stream a connection may have. Clients cancel on deadlines, all
+their calls if we are slow; libnghttp2's default of 33 a second closed such connections."""
+
+QUIET_BYTES_MAX = 65_536
+"""Bytes a connection may send in a second without a request or data in them: pings, settings, windows,
+resets. An ordinary client's come to some hundreds; a flood is closed after a millisecond's work."""
+
+PINGS_EARLY_MAX = 2
+"""Pings that may come too soon with no answer of ours in between, gRPC's own tolerance."""
+
+CALLS_MAX = 2_000
+"""Calls in flight in the process. Beyond it reading stops and what was read is refused: it would wait
+longer than `WAIT_MAX_S` as it is."""
+
+CALL_BYTES_MAX = 67_108_864
+"""Bytes of the messages of calls that wait."""
+
+WAIT_MAX_S = 0.050
+"""Seconds a call may wait before it is refused: a page that waited so long has shown its static campaign."""
+
+TURN_S = 0.001
+"""Seconds of answering calls before sockets are read and timers run again."""
+
+RETRY_S = 0.5
+"""Seconds after which a client that we refused for overload may try again."""
+
+CONNECTIONS_MAX = 10_000
+"""Connections at once; more are closed when they are made. Each takes about 30 KB."""
+
+DESCRIPTORS_SPARE = 64
+"""File descriptors that are kept from connections: listeners, logs, files, the HTTP port."""
+
+PART_BYTES_MAX = 67_108_864
+"""Bytes of messages that have not come whole, of all connections; ordinary ones come whole in one read."""
+
+MESSAGES_AHEAD_MAX = 64
+"""Messages of a streaming call that wait for the answers to those before."""
+
+UNSENT_BYTES_MAX = 262_144
+"""Bytes of answers a client may leave unread before it gets no more of a stream."""
+
+READ_BYTES = 65_536
+"""Bytes read from a connection before the others get their turn."""
+
+HELLO_S = 10.0
+"""Seconds for a TLS handshake, and for the client's HTTP/2 settings after it."""
+
+REQUEST_S = 10.0
+"""Seconds from a call's headers to the end of its message, and from a frame's first byte to its last."""
+
+STALL_S = 20.0
+"""Seconds in which a client that has answers waiting must read some of them."""
+
+STALL_BYTES_MIN = 16_384
+"""What it must read in that time, if there is so much."""
+
+CONNECTION_AGE_S = 3_600.0
+"""Seconds after which a client is asked to connect anew, give or take a tenth by chance, so that connections
+spread over servers that were started later."""
+
+LEAVE_NOTICE_S = 0.1
+"""Seconds between telling a client to leave and saying which calls were taken: a round trip, at least."""
+
+LEAVE_S = 10.0
+"""Seconds a client that was told to leave may still take for its calls."""
+
+FAREWELL_S = 1.0
+"""Seconds a closing connection has for its last bytes."""
+
+KEEPALIVE_MIN_S = 5
+"""Seconds between two keepalive pings of a client: half of the 10 that clients may set, since pings arrive
+unevenly. gRPC's default of 300 disconnects ordinary clients."""
 
 KEEPALIVE_S = 60
 """Seconds of silence after which the server pings a client, to find connections that are half open."""

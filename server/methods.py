@@ -26,10 +26,16 @@ class CallError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Methods:
-    """Methods by path (`/package.Service/Method`)."""
+    """Methods by path (`/package.Service/Method`).
+
+    The `vital` ones among the unary are answered ahead of others, however many calls wait.
+    """
 
     unary: Mapping[str, Unary] = field(default_factory=dict)
     streams: Mapping[str, Stream] = field(default_factory=dict)
+    vital: frozenset[str] = frozenset()
 
     def __or__(self, other: "Methods") -> "Methods":
-        return Methods({**self.unary, **other.unary}, {**self.streams, **other.streams})
+        return Methods(
+            {**self.unary, **other.unary}, {**self.streams, **other.streams}, self.vital | other.vital
+        )

@@ -51,6 +51,15 @@ class ShellCollector(Collector):
             self._clock.departure_s(),
         )
         yield from self._calls()
+        yield _gauge(
+            "banditd_connections", "connections that are open (ngh2)", float(self._counts.connections)
+        )
+        ended = CounterMetricFamily(
+            "banditd_connections_ended", "connections that are not any more (ngh2)", labels=["cause"]
+        )
+        for cause, count in self._counts.connections_ended.items():
+            ended.add_metric([cause.value], count)
+        yield ended
         errors = CounterMetricFamily(
             "banditd_errors", "refused calls and batch items, by reason", labels=["reason"]
         )

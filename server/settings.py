@@ -2,12 +2,16 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from bandit.limits import LEDGER_BYTES_MAX
 from server import limits
 from server.addresses import Address
 from server.exit_codes import ExitCode, StartError
 from server.tls import TlsFiles
+
+Transport = Literal["ngh2", "grpcio"]
+"""The engines of gRPC: ours, and the reference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +27,11 @@ class Settings:
     key_file: Path | None = None
     allow_insecure: bool = False
     drain_timeout_s: float = 10.0
+    transport: Transport = "ngh2"
     message_bytes_max: int = limits.MESSAGE_BYTES_MAX
     streams_max: int = limits.STREAMS_MAX
+    calls_max: int = limits.CALLS_MAX
+    connections_max: int = limits.CONNECTIONS_MAX
     ledger_bytes_max: int = LEDGER_BYTES_MAX
 
     def check(self) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from bandit.limits import LEDGER_BYTES_MAX
 from server import limits
 from server.addresses import OPERATOR_SOCKET, Address, parse_address
 from server.exit_codes import ExitCode, StartError
-from server.settings import Settings
+from server.settings import Settings, Transport
 from server.tls import TlsFiles
 
 DEMO = Path(__file__).parents[1] / "defaults" / "demo.yaml"
@@ -104,6 +105,13 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     help="How long a stop waits for calls under way.",
 )
 @click.option(
+    "--transport",
+    type=click.Choice(["ngh2", "grpcio"]),
+    default="ngh2",
+    show_default=True,
+    help="The engine of gRPC: ours, or the reference, which is slower.",
+)
+@click.option(
     "--message-bytes-max",
     type=click.IntRange(1024, 64 * 2**20),
     default=limits.MESSAGE_BYTES_MAX,
@@ -116,6 +124,20 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     default=limits.STREAMS_MAX,
     show_default=True,
     help="Calls at once on one connection.",
+)
+@click.option(
+    "--calls-max",
+    type=click.IntRange(1, 1_000_000),
+    default=limits.CALLS_MAX,
+    show_default=True,
+    help="Calls at once in all; more are refused with RESOURCE_EXHAUSTED.",
+)
+@click.option(
+    "--connections-max",
+    type=click.IntRange(1, 1_000_000),
+    default=limits.CONNECTIONS_MAX,
+    show_default=True,
+    help="Connections at once; more are closed as they are made (ngh2).",
 )
 @click.option(
     "--ledger-bytes-max",
@@ -137,8 +159,11 @@ def serve(
     key_file: Path | None,
     allow_insecure: bool,
     drain_timeout: float,
+    transport: Transport,
     message_bytes_max: int,
     streams_max: int,
+    calls_max: int,
+    connections_max: int,
     ledger_bytes_max: int,
 ) -> None:
     """Choose and learn: run the sidecar until SIGTERM or SIGINT; SIGHUP reads the configuration again."""
@@ -152,8 +177,11 @@ def serve(
         key_file=key_file,
         allow_insecure=allow_insecure,
         drain_timeout_s=drain_timeout,
+        transport=transport,
         message_bytes_max=message_bytes_max,
         streams_max=streams_max,
+        calls_max=calls_max,
+        connections_max=connections_max,
         ledger_bytes_max=ledger_bytes_max,
     )
     if http.path:
@@ -182,6 +210,7 @@ def run(settings: Settings) -> ExitCode:
 
 def _run(settings: Settings) -> ExitCode:
     import structlog
+    import uvloop
 
     from bandit.config import ConfigError, warnings
     from bandit.token import Keys
@@ -223,8 +252,26 @@ def _run(settings: Settings) -> ExitCode:
         await sidecar.stopped.wait()
         return ExitCode.OK if sidecar.failed is None else ExitCode.FAILURE
 
+    _raise_descriptor_limit(settings.connections_max + limits.DESCRIPTORS_SPARE)
     sys.setswitchinterval(limits.SWITCH_INTERVAL_S)
-    return asyncio.run(live())
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(live())
+
+
+def _raise_descriptor_limit(wanted: int) -> None:
+    """Let the process have as many descriptors as it takes connections, as far as the system allows."""
+    import structlog
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if allowed < wanted:
+        structlog.get_logger().warning(
+            "fewer connections than --connections-max: raise the limit of descriptors (ulimit -n)",
+            descriptors=allowed,
+            wanted=wanted,
+        )
 
 
 def _operator_socket(data_dir: Path) -> Address:

@@ -102,7 +102,13 @@ CASES: dict[Reason | ShellReason, tuple[Code, Call]] = {
 }
 """How each reason is provoked, and its code; those that need a server of their own have their own test."""
 
-ELSEWHERE = {Reason.LEDGER_FULL, ShellReason.STARTING, ShellReason.DEADLINE_PASSED}
+ELSEWHERE = {
+    Reason.LEDGER_FULL,
+    ShellReason.STARTING,
+    ShellReason.DEADLINE_PASSED,
+    ShellReason.METADATA_TOO_LARGE,
+    ShellReason.OVERLOADED,
+}
 
 
 def test_the_table_is_exhaustive() -> None:
@@ -234,4 +240,4 @@ def test_every_reason_is_documented() -> None:
 def test_shell_errors_have_the_shape_of_the_cores() -> None:
     """One function describes both."""
     error = ShellError(ShellReason.STARTING, "not yet", since="noon")
-    assert errors.failure(error) == (Code.UNAVAILABLE, "STARTING", "not yet", {"since": "noon"})
+    assert errors.failure(error) == (Code.UNAVAILABLE, "STARTING", "not yet", {"since": "noon"}, 0.0)

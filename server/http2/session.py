@@ -1,0 +1,331 @@
+"""One HTTP/2 connection and the calls on it, without a socket: bytes in, calls out; replies in, bytes out.
+
+libnghttp2 (through ngh2) keeps HTTP/2's own rules: frames, header compression, windows, streams' states.
+Here a stream becomes a gRPC call, and an answer a stream's headers, data and trailers.
+"""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import cache
+
+import ngh2
+
+from server import limits
+from server.causes import Cause
+from server.codes import Code
+from server.counts import MethodCounts
+from server.errors import Failure, ShellError, ShellReason
+from server.http2 import headers
+from server.http2.call import Budget, Call, Route
+from server.http2.messages import framed
+from server.methods import CallError
+
+Routes = Mapping[bytes, Route]
+
+NS = 10**9
+
+
+class Session:
+    """One connection's state. It has no clock: the time of what is received comes in.
+
+    `routes` are the methods by path, as bytes. `streams_max` bounds the calls at once, `message_bytes_max`
+    the bytes of a message, `parts` those of messages that have not come whole, of all sessions that share it.
+    """
+
+    def __init__(
+        self,
+        routes: Routes,
+        parts: Budget,
+        message_bytes_max: int = limits.MESSAGE_BYTES_MAX,
+        streams_max: int = limits.STREAMS_MAX,
+    ) -> None:
+        self.calls: dict[int, Call] = {}
+        """calls that are not answered yet, oldest first"""
+        self.over: Cause | None = None
+        """why the connection cannot go on; None while it can"""
+        self.greeted = False
+        """whether the client's settings have come"""
+        self.leaving = False
+        """whether the client was told which of its streams are the last"""
+        self.quiet_bytes = 0
+        """bytes received since the last request or data: what a flood of other frames is made of"""
+        self.unheard_bytes = 0
+        """bytes received since the last frame that was whole"""
+        self.heard_ns = 0
+        """when that was"""
+        self._routes = routes
+        self._parts = parts
+        self._bytes_max = message_bytes_max
+        self._now_ns = 0
+        self._ready: list[Call] = []
+        self._early: list[int] = []
+        self._pings = 0
+        self._pinged_ns = 0
+        self._http2 = ngh2.Connection(ngh2.Role.SERVER, configuration(streams_max))
+        self._http2.initiate_connection(settings(streams_max))
+        self._http2.set_local_window_size(limits.CONNECTION_WINDOW_BYTES)
+
+    def receive(self, data: bytes | memoryview, now_ns: int) -> list[Call]:
+        """Take in bytes; return the calls that can be answered now, in their order.
+
+        One may be reset by its client further on in the same bytes: look at `open`. Then look at `over`: the
+        peer may have broken HTTP/2's rules or our bounds; `outgoing` may have a farewell.
+        """
+        self._now_ns = now_ns
+        ready = self._ready = []
+        self.quiet_bytes += len(data)
+        self.unheard_bytes += len(data)
+        try:
+            self._http2.receive_data(data)
+        except ngh2.NGH2Error as error:
+            self.over = Cause.FLOOD if isinstance(error, ngh2.DenialOfServiceError) else Cause.PROTOCOL
+        self._react()
+        if self.quiet_bytes > limits.QUIET_BYTES_MAX:
+            self._calm("too many bytes without a call in them")
+        return ready
+
+    def outgoing(self) -> bytes:
+        """The bytes to send now: none if there is nothing to say, or if the peer's windows are closed.
+
+        Look at `over` afterwards.
+        """
+        try:
+            data = self._http2.data_to_send()
+            if self._early:
+                data += self._hush()
+        except ngh2.NGH2Error:
+            self.over = self.over or Cause.PROTOCOL
+            return b""
+        self._react()
+        return data
+
+    def abandon(self) -> None:
+        """Give up every call: the connection is gone."""
+        calls = list(self.calls.values())
+        self.calls.clear()
+        for call in calls:
+            self._closed(call)
+
+    @property
+    def unsent(self) -> int:
+        """Bytes of answers that the peer's windows hold back."""
+        return self._http2.queued_body_size()
+
+    @property
+    def finished(self) -> bool:
+        """Whether the connection may be closed: it is being left, all is answered and sent."""
+        return self.leaving and not self.calls and not self.unsent and not self._http2.want_write
+
+    def ping(self) -> None:
+        """Ask the client for a sign of life."""
+        self._http2.ping()
+
+    def announce_leave(self) -> None:
+        """Tell the client to open no more streams; those it opens before it hears of it are still served."""
+        self._http2.send_shutdown_notice()
+
+    def leave(self) -> None:
+        """Tell the client which streams were taken: all others it may repeat elsewhere."""
+        self.leaving = True
+        self._http2.send_goaway()
+
+    def reply(self, call: Call, message: bytes) -> None:
+        """Answer an open unary call."""
+        http2, stream_id = self._http2, call.stream_id
+        http2.send_response(stream_id, headers.ANSWER)
+        http2.send_data(stream_id, framed(message))
+        http2.send_trailers(stream_id, headers.OK)
+        self._answered(call)
+
+    def send(self, call: Call, message: bytes) -> None:
+        """Send one of an open streaming call's messages."""
+        self._begin(call)
+        self._http2.send_data(call.stream_id, framed(message))
+        self._pings = 0
+
+    def finish(self, call: Call) -> None:
+        """End an open streaming call well."""
+        self._begin(call)
+        self._http2.send_trailers(call.stream_id, headers.OK)
+        self._answered(call)
+
+    def fail(self, call: Call, failure: Failure) -> None:
+        """End an open call with a failure: headers alone (Trailers-Only), or trailers if it has begun."""
+        trailers = headers.failed(failure)
+        if call.begun:
+            self._http2.send_trailers(call.stream_id, trailers)
+        else:
+            self._http2.send_response(call.stream_id, (*headers.ANSWER, *trailers), end_stream=True)
+        self._answered(call)
+
+    def _react(self) -> None:
+        """Act on what HTTP/2 found in the bytes, in their order; other events mean nothing to us."""
+        for event in self._http2.events():
+            self.heard_ns = self._now_ns
+            self.unheard_bytes = 0
+            if isinstance(event, ngh2.RequestReceived):
+                self._on_request(event)
+            elif isinstance(event, ngh2.DataReceived):
+                self._on_data(event.stream_id, event.data, ended=event.end_stream)
+            elif isinstance(event, ngh2.StreamClosed | ngh2.StreamReset):
+                self._on_closed(event.stream_id)
+            elif isinstance(event, ngh2.TrailersReceived):
+                self._on_data(event.stream_id, b"", ended=True)  # they say nothing in gRPC, but end a request
+            elif isinstance(event, ngh2.PingReceived):
+                self._on_ping()
+            elif isinstance(event, ngh2.SettingsReceived):
+                self.greeted = True
+            elif isinstance(event, ngh2.ConnectionClosed):
+                self.over = self.over or Cause.PROTOCOL
+
+    def _begin(self, call: Call) -> None:
+        if not call.begun:
+            call.begun = True
+            self._http2.send_response(call.stream_id, headers.ANSWER)
+
+    def _answered(self, call: Call) -> None:
+        call.open = False
+        del self.calls[call.stream_id]
+        if not call.ended:
+            self._parts.change(-call.let_go())
+            self._early.append(call.stream_id)
+        self._pings = 0
+
+    def _hush(self) -> bytes:
+        """Stop clients that go on speaking in an answered call: RST_STREAM, once the answer is out."""
+        waiting = [stream_id for stream_id in self._early if self._http2.queued_body_size(stream_id)]
+        for stream_id in self._early:
+            if stream_id not in waiting:
+                self._http2.reset_stream(stream_id, ngh2.ErrorCode.NO_ERROR)
+        self._early = waiting
+        return self._http2.data_to_send()
+
+    def _on_request(self, event: ngh2.RequestReceived) -> None:
+        """Begin a call, or refuse what is none."""
+        fields = dict(event.headers)
+        refusal = headers.http_refusal(fields)
+        if refusal is not None:
+            self._refuse_http(event, refusal)
+            return
+        route = self._routes.get(fields[b":path"], UNKNOWN)
+        call = Call(self, event.stream_id, route, self._now_ns)
+        self.calls[event.stream_id] = call
+        if route is UNKNOWN:
+            self._refuse(call, CallError(Code.UNIMPLEMENTED, "there is no such method here"))
+        try:
+            check_size(event.headers)
+            timeout = fields.get(b"grpc-timeout")
+            if timeout is not None:
+                call.deadline_ns = self._now_ns + headers.timeout_ns(timeout)
+            call.gzip = headers.is_gzip(fields)
+        except (CallError, ShellError) as error:
+            self._refuse(call, error)
+        self.quiet_bytes = 0
+        if route.stream is not None and call.error is None:
+            self._ready.append(call)
+        if event.end_stream:
+            self._take(call, b"", ended=True)
+
+    def _refuse_http(self, event: ngh2.RequestReceived, refusal: headers.Headers) -> None:
+        """Answer what is no gRPC call, unless it, or the connection, ended further on in the same bytes."""
+        with suppress(ngh2.NGH2Error):
+            self._http2.send_response(event.stream_id, refusal, end_stream=True)
+            if not event.end_stream:
+                self._early.append(event.stream_id)
+
+    def _on_data(self, stream_id: int, data: bytes, *, ended: bool) -> None:
+        if data:
+            self.quiet_bytes = 0
+        call = self.calls.get(stream_id)
+        if call is not None:
+            self._take(call, data, ended=ended)
+
+    def _take(self, call: Call, data: bytes, *, ended: bool) -> None:
+        """Take in a part of a body; a unary call is ready at its end, a streaming one from the start."""
+        call.ended = ended
+        if call.error is not None:
+            return
+        before = call.held
+        try:
+            call.take(data, self._bytes_max)
+            self._parts.change(call.held - before)
+        except (CallError, ShellError) as error:
+            call.let_go()
+            self._parts.change(-before)
+            self._refuse(call, error)
+            return
+        if call.on_input is not None:
+            call.on_input()
+        elif ended and call.route.unary is not None:
+            self._ready.append(call)
+
+    def _refuse(self, call: Call, error: CallError | ShellError) -> None:
+        """Let a call be refused for how it was made; a streaming one may be under way."""
+        call.error = error
+        if call.on_input is not None:
+            call.on_input()
+        elif call not in self._ready:
+            self._ready.append(call)
+
+    def _on_closed(self, stream_id: int) -> None:
+        """Close a call that its client reset, or that HTTP/2 ended for a fault of its own."""
+        call = self.calls.pop(stream_id, None)
+        if call is not None:
+            self._closed(call)
+
+    def _closed(self, call: Call) -> None:
+        call.open = False
+        self._parts.change(-call.let_go())
+        if call.on_input is not None:
+            call.on_input()
+
+    def _on_ping(self) -> None:
+        """Count pings that come too soon and with no answer of ours between them, as gRPC's core does."""
+        if self._now_ns - self._pinged_ns < limits.KEEPALIVE_MIN_S * NS:
+            self._pings += 1
+        self._pinged_ns = self._now_ns
+        if self._pings > limits.PINGS_EARLY_MAX:
+            self._calm("too_many_pings")
+
+    def _calm(self, why: str) -> None:
+        """Tell the peer that it is too much, which is the last it hears."""
+        if not self.over:
+            self.over = Cause.FLOOD
+            self._http2.send_goaway(ngh2.ErrorCode.ENHANCE_YOUR_CALM, debug_data=why.encode())
+
+
+def check_size(fields: headers.Headers) -> None:
+    """Refuse a header list beyond our bound. Raises ShellError METADATA_TOO_LARGE."""
+    size = headers.list_bytes(fields)
+    if size > limits.METADATA_BYTES_MAX:
+        raise ShellError(
+            ShellReason.METADATA_TOO_LARGE,
+            f"the metadata has {size} bytes; at most {limits.METADATA_BYTES_MAX} are read: send less",
+            limit=str(limits.METADATA_BYTES_MAX),
+        )
+
+
+@cache
+def configuration(streams_max: int) -> ngh2.Configuration:
+    """libnghttp2's bounds. Beyond the first three it closes the connection by itself."""
+    resets = limits.RESETS_PER_STREAM * streams_max
+    return ngh2.Configuration(
+        max_inbound_header_list_size=limits.METADATA_BYTES_FATAL,
+        max_continuations=limits.CONTINUATIONS_MAX,
+        stream_reset_rate_limit=(resets, resets),
+    )
+
+
+@cache
+def settings(streams_max: int) -> Mapping[int, int]:
+    """What we tell clients of ourselves."""
+    return {
+        ngh2.Setting.MAX_CONCURRENT_STREAMS: streams_max,
+        ngh2.Setting.INITIAL_WINDOW_SIZE: limits.STREAM_WINDOW_BYTES,
+        ngh2.Setting.MAX_HEADER_LIST_SIZE: limits.METADATA_BYTES_MAX,
+        ngh2.Setting.NO_RFC7540_PRIORITIES: 1,
+    }
+
+
+UNKNOWN = Route("", MethodCounts(), unary=lambda _: b"")
+"""Stands for methods that are not here; such a call is refused before its route is used."""
