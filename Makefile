@@ -8,7 +8,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install dev serve demo test check lint format data bench loadtest proto pins clean
+.PHONY: help install dev serve demo test check lint format data bench memory loadtest proto pins clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 10
@@ -63,9 +63,13 @@ data/.obd: constraints-data.txt | $(VENV)/bin/python
 	find data/obd -name .DS_Store -delete
 	@touch $@
 
-bench: dev ## a start beside its imports, the core against its peers, in one run
-	$(BIN)/python -m loadtest.start
-	$(BIN)/python -m loadtest.bench
+bench: dev ## the transport, a start and the core beside their peers; all of them, then the verdict
+	@failed=0; for part in transport_bench start bench; do \
+		echo; $(BIN)/python -m loadtest.$$part || failed=1; \
+	done; exit $$failed
+
+memory: dev ## resident memory over two million Chooses
+	$(BIN)/python -m loadtest.transport_memory $(ARGS)
 
 loadtest: dev ## a locust run of ten seconds against a sidecar of its own
 	$(BIN)/python -m loadtest.locust_run $(ARGS)
