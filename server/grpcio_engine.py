@@ -98,7 +98,7 @@ class GrpcioEngine:
             return address
         return Address(host=address.host, port=port)
 
-    def renew_tls(self, tls: Tls) -> None:
+    async def renew_tls(self, tls: Tls) -> None:
         """Show this pair, and ask its client CA, in handshakes from now on; connections that stand stay."""
         self._tls = tls
 

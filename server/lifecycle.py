@@ -38,6 +38,7 @@ from server.operator_handlers import OperatorHandlers
 from server.reload import Reloader
 from server.settings import Settings
 from server.tls import Tls
+from server.tls_watch import TlsWatch
 from server.warmup import in_daemon_thread, prepare_kernels
 
 TICK_S = 1.0
@@ -100,6 +101,9 @@ class Sidecar:
             self._operator.methods() | shared | reflection.methods([OPERATOR_SERVICE, HEALTH_SERVICE]),
             failures,
         )
+        self.tls_watch = (
+            TlsWatch(settings.tls, tls, self._renew_tls, self.counts) if settings.tls and tls else None
+        )
         self._registry = metrics.registry(
             metrics.ShellCollector(self.counts, self.clock, lambda: self.health.serving)
         )
@@ -114,6 +118,8 @@ class Sidecar:
         await self._data_server.start()
         await self._operator_server.start()
         self._spawn(self._tick())
+        if self.tls_watch is not None:
+            self._spawn(self.tls_watch.run())
         self._spawn(self._make_ready())
 
     def _listen(self) -> None:
@@ -138,8 +144,10 @@ class Sidecar:
             self._spawn(self._drain())
 
     def request_reload(self) -> None:
-        """Read the configuration again, as soon as we are ready."""
+        """Read the configuration again, as soon as we are ready; and the TLS files, if they changed."""
         self._spawn(self._reload_when_ready())
+        if self.tls_watch is not None:
+            self._spawn(self.tls_watch.look(now=True))
 
     async def wait_ready(self) -> None:
         """Return when calls are served."""
@@ -253,6 +261,10 @@ class Sidecar:
         if settings.transport == "grpcio":
             return GrpcioEngine(methods, self.counts, failures, *bounds)
         return Ngh2Engine(methods, self.counts, failures, *bounds, settings.connections_max)
+
+    async def _renew_tls(self, tls: Tls) -> None:
+        for server in (self._data_server, self._operator_server):
+            await server.renew_tls(tls)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run `work` beside us, holding on to it; if it fails, so do we."""

@@ -8,7 +8,7 @@ wrong with it, the last good pair stays.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -33,7 +33,7 @@ class TlsWatch:
         self,
         files: TlsFiles,
         tls: Tls,
-        renew: Callable[[Tls], None],
+        renew: Callable[[Tls], Awaitable[None]],
         counts: Counts,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -65,7 +65,7 @@ class TlsWatch:
             try:
                 found = await asyncio.to_thread(self._read, now=now)
                 if found is not None:
-                    self._take(found)
+                    await self._take(*found)
             except (StartError, OSError) as error:
                 self._refuse(str(error))
             except Exception as error:  # noqa: BLE001 - a certificate we do not understand must not end us
@@ -90,10 +90,9 @@ class TlsWatch:
             raise problem
         return before, tls
 
-    def _take(self, found: tuple[Stamp, Tls]) -> None:
-        stamp, tls = found
+    async def _take(self, stamp: Stamp, tls: Tls) -> None:
         if tls != self._tls:
-            self._renew(tls)
+            await self._renew(tls)
             self._tls = tls
             self._counts.tls_expires_s = tls.expires.timestamp()
             self._counts.tls_reloads["applied"] += 1

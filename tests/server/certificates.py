@@ -16,13 +16,19 @@ PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 class Authority:
     """A CA that signs certificates into a folder; valid for a day, as they are."""
 
-    def __init__(self, folder: Path, name: str = "ca", valid_until: datetime | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        name: str = "ca",
+        valid_until: datetime | None = None,
+        above: "Authority | None" = None,
+    ) -> None:
         self.folder = folder
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self.pem = folder / f"{name}.pem"
         until = valid_until or datetime.now(UTC) + timedelta(days=1)
-        cert = self._sign(self._name, self._key, until, ca=True)
+        cert = (above or self)._sign(self._name, self._key, until, ca=True)
         self.pem.write_bytes(_pem(cert))
 
     def issue(

@@ -42,7 +42,7 @@ class Watched:
             asyncio.run(look())
         return lines
 
-    def _renew(self, tls: Tls) -> None:
+    async def _renew(self, tls: Tls) -> None:
         if self.fails:
             raise self.fails
         self.served.append(tls)
@@ -96,7 +96,11 @@ def test_a_folder_swapped_by_its_link_is_seen(tmp_path: Path) -> None:
         (tmp_path / name).symlink_to(Path("data") / name)
     files = TlsFiles(tmp_path / "server.pem", tmp_path / "server.key")
     served: list[Tls] = []
-    watch = TlsWatch(files, load_tls(files), served.append, Counts())
+
+    async def renew(tls: Tls) -> None:
+        served.append(tls)
+
+    watch = TlsWatch(files, load_tls(files), renew, Counts())
     for name in ("one", "two", "one"):
         (tmp_path / "new").symlink_to(name)
         (tmp_path / "new").rename(tmp_path / "data")
