@@ -38,7 +38,7 @@ def _located(state: State, decision: Decision) -> Located:
 
 
 def _expose(at: Located, decision: Decision) -> None:
-    at.placement.expose(at.arm, at.stratum, at.index, at.value, decision.time_us)
+    at.placement.expose(at.arm, at.stratum, at.x, decision.time_us)
 
 
 def _confirm(state: State, at: Located, decision: Decision) -> None:
@@ -58,7 +58,7 @@ def _reward(state: State, record: Rewarded) -> None:
     ledger.count(at.window_us, decision.time_us, event_key, record.value, record.id_key)
     after = _earned(ledger, at)
     if after != before:
-        placement.credit(at.arm, at.stratum, at.index, at.value, decision.time_us, (before, after))
+        placement.credit(at.arm, at.stratum, at.x, decision.time_us, (before, after))
 
 
 def _earned(ledger: Ledger, at: Located) -> float:

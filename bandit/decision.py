@@ -4,30 +4,28 @@ Since the token carries all of it, a reward needs no pending table, survives a r
 process that has the key. The identity everywhere is (origin, start, counter).
 """
 
-import struct
-from dataclasses import dataclass
+from functools import cache
+from struct import Struct
+from typing import NamedTuple
 
-import numpy as np
-
-from bandit.tally import Indices, Values
+from bandit.features import ENTRY_BYTES
 
 START_BYTES = 16
 ORIGIN_BYTES_MAX = 255
 
-_FIXED = struct.Struct("<8sqHHBHBBBBd")
+_FIXED = Struct("<8sqHHBHBBBBd")
 _DEFERRED = 1
 _RECORDED = 2
 
 
-@dataclass(slots=True, frozen=True, eq=False)
-class Decision:
+class Decision(NamedTuple):
     """One choice.
 
     `start` is the random id of the process's start, `counter` counts its decisions from 1. `schema_id` names
     the placement's configuration, in whose order `arm`, `policy`, `probabilities` and the columns of x stand.
     `time_us` is the learning clock. `propensity` is μ(arm | x) > 0; `probabilities` holds every policy's
-    probability of the chosen arm. x is `index` (m,) uint16 and `value` (m,) float32. `deferred`: shown only
-    once an exposure event says so. `recorded`: the decision is in its origin's state.
+    probability of the chosen arm. `x` is the context as `features` encodes it. `deferred`: shown only once an
+    exposure event says so. `recorded`: the decision is in its origin's state.
     """
 
     origin: str
@@ -41,29 +39,28 @@ class Decision:
     bucket: int
     propensity: float
     probabilities: tuple[float, ...]
-    index: Indices
-    value: Values
+    x: bytes
     deferred: bool
     recorded: bool
 
     def pack(self) -> bytes:
         """Return all but start and counter, little-endian: fixed part, probabilities, origin, x."""
         origin = self.origin.encode()
+        policies = len(self.probabilities)
         fixed = _FIXED.pack(
             self.schema_id,
             self.time_us,
             self.arm,
-            self.index.size,
+            len(self.x) // ENTRY_BYTES,
             self.policy,
             self.stratum,
             self.bucket,
             self.deferred * _DEFERRED | self.recorded * _RECORDED,
-            len(self.probabilities),
+            policies,
             len(origin),
             self.propensity,
         )
-        probabilities = struct.pack(f"<{len(self.probabilities)}d", *self.probabilities)
-        return b"".join((fixed, probabilities, origin, self.index.tobytes(), self.value.tobytes()))
+        return b"".join((fixed, _doubles(policies).pack(*self.probabilities), origin, self.x))
 
 
 def unpack(start: bytes, counter: int, data: bytes) -> Decision:
@@ -75,25 +72,31 @@ def unpack(start: bytes, counter: int, data: bytes) -> Decision:
         _FIXED.unpack_from(data)
     )
     at = _FIXED.size
-    probabilities = struct.unpack_from(f"<{policies}d", data, at)
+    probabilities = _doubles(policies).unpack_from(data, at)
     at += 8 * policies
     origin = data[at : at + origin_size].decode()
-    at += origin_size
+    x = data[at + origin_size :]
+    if len(x) != size * ENTRY_BYTES:
+        message = f"x has {len(x)} bytes: expected {size} entries of {ENTRY_BYTES}"
+        raise ValueError(message)
     return Decision(
-        origin=origin,
-        start=start,
-        counter=counter,
-        schema_id=schema_id,
-        time_us=time_us,
-        arm=arm,
-        policy=policy,
-        stratum=stratum,
-        bucket=bucket,
-        propensity=propensity,
-        probabilities=probabilities,
-        # copies: writable and aligned, as the kernels are compiled for
-        index=np.frombuffer(data, "<u2", size, at).copy(),
-        value=np.frombuffer(data, "<f4", size, at + 2 * size).copy(),
-        deferred=bool(flags & _DEFERRED),
-        recorded=bool(flags & _RECORDED),
+        origin,
+        start,
+        counter,
+        schema_id,
+        time_us,
+        arm,
+        policy,
+        stratum,
+        bucket,
+        propensity,
+        probabilities,
+        x,
+        bool(flags & _DEFERRED),
+        bool(flags & _RECORDED),
     )
+
+
+@cache
+def _doubles(count: int) -> Struct:
+    return Struct(f"<{count}d")

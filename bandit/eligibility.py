@@ -64,8 +64,9 @@ def _matcher(when: Condition, booleans: frozenset[str]) -> Matches:
     ]
 
     def matches(categories: Categories, numbers: Numbers) -> bool:
-        return all(categories.get(name) in accepted for name, accepted in categories_wanted) and all(
-            numbers.get(name) in accepted for name, accepted in numbers_wanted
-        )
+        for name, accepted in categories_wanted:
+            if categories.get(name) not in accepted:
+                return False
+        return not numbers_wanted or all(numbers.get(name) in accepted for name, accepted in numbers_wanted)
 
     return matches

@@ -1,6 +1,6 @@
 """The engine: Choose and Reward as pipelines, in the order in which they happen.
 
-    choose   route the unit → encode x → eligible arms, stratum → every policy's pmf → draw one arm
+    choose   encode x → eligible arms, stratum → route the unit → every policy's pmf, draw one arm
              → record, apply → seal the token
     reward   open the token → check event and value → ledger → record, apply
 
@@ -23,10 +23,8 @@ from bandit.limits import LEDGER_BYTES_MAX
 from bandit.migrate import problems_between
 from bandit.placement import PlacementState
 from bandit.records import Configured, Decided, Exposed, Record, Rewarded, Started, StratumOpened
-from bandit.sampler import sample
 from bandit.state import Located, State
 from bandit.strata import OVERFLOW, Stratum
-from bandit.tally import Indices, Values
 from bandit.token import Keys, Sealer
 
 Journal = Callable[[Record], None]
@@ -101,14 +99,14 @@ class Engine:
         state = self._placement(placement)
         unit_bytes = unit.encode("utf-8", "surrogatepass")
         checks.check_size(len(unit_bytes), len(categories) + len(numbers), placement)
-        index, value, unknown = state.encoder.encode(categories, numbers)
+        x, unknown = state.encoder.encode(categories, numbers)
         stratum = self._stratum(state, categories, numbers, arms)
-        decided = self._decide(state, stratum, unit_bytes, index, value, defer_exposure, now_us)
+        decided = self._decide(state, stratum, unit_bytes, x, defer_exposure, now_us)
         self._commit(decided)
         decision = decided.decision
         state.counters.decisions[decision.policy, decision.arm] += 1
         state.counters.unknown_features += unknown
-        arm, policy = state.config.arms[decision.arm], state.policies[decision.policy]
+        arm, policy = state.config.arms[decision.arm], state.config.policies[decision.policy]
         return Choice(self._sealer.seal(decision), arm.id, policy.name, decision.propensity, arm.payload)
 
     def reward(self, decision_id: str, event: str, value: float, event_id: str, now_us: int) -> Outcome:
@@ -166,39 +164,27 @@ class Engine:
         state: PlacementState,
         stratum: Stratum,
         unit: bytes,
-        index: Indices,
-        value: Values,
+        x: bytes,
         defer_exposure: bool,
         now_us: int,
     ) -> Decided:
-        """Route, compute every policy's pmf, draw from that of the routed one."""
-        name = state.config.name
-        self._counter += 1
-        identity = self._counter.to_bytes(8, "little")
+        """Route, and draw an arm from the pmf of the routed policy."""
+        config, counter = state.config, self._counter + 1
+        self._counter = counter
+        identity = counter.to_bytes(8, "little")
         key = b"u" + unit if unit else b"d" + self._start + identity
         share = state.share(now_us, in_scope=stratum.in_scope)
-        policy = state.router.policy(self._routing(name, key), share)
-
-        pmfs = state.pmfs(stratum, index, value, now_us)
-        arm, low, high = sample(pmfs[policy], uniform(self._draw(name, identity)))
-        probabilities = pmfs[:, arm]
-        decision = Decision(
-            origin=self._origin,
-            start=self._start,
-            counter=self._counter,
-            schema_id=state.config.schema_id,
-            time_us=now_us,
-            arm=arm,
-            policy=policy,
-            stratum=stratum.index,
-            bucket=self._bucket(name, key) % BUCKETS,
-            propensity=min(1.0, float(state.router.shares(share) @ probabilities)),  # 1 + 4e-16 by rounding
-            probabilities=tuple(probabilities.tolist()),
-            index=index,
-            value=value,
-            deferred=defer_exposure or state.config.exposure is ExposureMode.ON_EVENT,
-            recorded=True,
-        )
+        policy = state.router.policy(self._routing[config.name](key), share)
+        u = uniform(self._draw[config.name](identity))
+        arm, low, high, propensity = state.draw(stratum, x, policy, share, u, now_us)
+        probabilities = tuple(stratum.pmfs[:, arm].tolist())
+        bucket = self._bucket[config.name](key) % BUCKETS
+        deferred = defer_exposure or config.exposure is ExposureMode.ON_EVENT
+        recorded = True
+        decision = Decision(  # in order: by name it costs 0.3 µs more
+            self._origin, self._start, counter, config.schema_id, now_us, arm, policy, stratum.index, bucket,
+            propensity, probabilities, x, deferred, recorded,
+        )  # fmt: skip
         return Decided(decision, low, high)
 
     def _stratum(

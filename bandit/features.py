@@ -3,21 +3,28 @@
 Every feature sets exactly one of its columns, but for numbers that map to 0, which set none. A value that was
 never configured goes to the `other` column, an absent one to `missing`: a model learns both. Column order is
 `config.column_names`; column 0 is the bias, always 1.
+
+x is bytes, the same in a decision, in its token and for the kernels: the m columns that are set as uint16,
+then their m values as float32, little-endian.
 """
 
 import math
 from collections.abc import Callable, Mapping
+from struct import Struct
 from typing import NoReturn
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bandit.config import Feature, FeatureKind, Placement, Scale, column_names, columns_of
 from bandit.errors import BanditError, Reason
 from bandit.hashing import feature_bucket
-from bandit.tally import Indices, Values
 
 Categories = Mapping[str, str]
 Numbers = Mapping[str, float]
+
+ENTRY_BYTES = 6
+"""Of a column that is set, and its value."""
 
 _Mapping = Callable[[float], float]
 
@@ -25,7 +32,7 @@ _Mapping = Callable[[float], float]
 class Encoder:
     """Encodes contexts for one placement; built once a configuration, since it only reads it."""
 
-    __slots__ = ("_categories", "_hashed", "_index", "_numbers", "_value", "columns")
+    __slots__ = ("_categories", "_features", "_hashed", "_numbers", "_packings", "columns")
 
     def __init__(self, placement: Placement) -> None:
         self.columns = 1
@@ -40,42 +47,48 @@ class Encoder:
             else:
                 self._numbers.append((feature.name, self.columns, _mapping(feature, placement.name)))
             self.columns += columns_of(feature)
-        # arrays of x's largest size to copy: turning lists into arrays costs five times as much
-        self._index = np.zeros(1 + len(placement.features), np.uint16)
-        self._value = np.ones(1 + len(placement.features), np.float32)
+        self._features = len(placement.features)
+        self._packings = [Struct(f"<{m}H{m}f") for m in range(self._features + 2)]
 
-    def encode(self, categories: Categories, numbers: Numbers) -> tuple[Indices, Values, int]:
-        """Return (index uint16 (m,), value float32 (m,), how many given features are unknown).
+    def encode(self, categories: Categories, numbers: Numbers) -> tuple[bytes, int]:
+        """Return x, and how many given features are unknown.
 
         Raises BanditError FEATURE_NOT_FINITE or FEATURE_NOT_BOOLEAN, naming the feature.
         """
-        index, value = self._index.copy(), self._value.copy()
-        size, absent = 1, 0
+        index, absent = [0], 0
         for name, columns, other in self._categories:
             category = categories.get(name)
             if category is None:
                 absent += 1
-            index[size] = columns.get(category, other)
-            size += 1
+            index.append(columns.get(category, other))
         for feature, first in self._hashed:
             category = categories.get(feature.name)
             if category is None:
                 absent += 1
-            index[size] = first + _hashed(feature, category)
-            size += 1
+            index.append(first + _hashed(feature, category))
+        value = [1.0] * len(index)
         for name, column, mapped in self._numbers:
             number = numbers.get(name)
             if number is None:
                 absent += 1
-                index[size] = column + 1
-                size += 1
+                index.append(column + 1)
+                value.append(1.0)
             elif entry := mapped(number):
-                index[size], value[size] = column, entry
-                size += 1
-        unknown = len(categories) + len(numbers) + absent - (self._index.size - 1)
-        if size < index.size:
-            index, value = index[:size], value[:size]
-        return index, value, unknown
+                index.append(column)
+                value.append(entry)
+        unknown = len(categories) + len(numbers) + absent - self._features
+        return self._packings[len(index)].pack(*index, *value), unknown
+
+
+def entries(x: bytes) -> tuple[NDArray[np.uint16], NDArray[np.float32]]:
+    """Return the columns that x sets, and their values."""
+    size = len(x) // ENTRY_BYTES
+    return np.frombuffer(x, "<u2", size), np.frombuffer(x, "<f4", size, 2 * size)
+
+
+def packed(index: NDArray[np.integer], value: NDArray[np.floating]) -> bytes:
+    """Return the x that sets the columns `index` to `value`."""
+    return index.astype("<u2").tobytes() + value.astype("<f4").tobytes()
 
 
 def column_meanings(placement: Placement) -> list[object]:

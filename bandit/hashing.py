@@ -32,22 +32,19 @@ class SaltedHash:
         return int.from_bytes(state.digest(), "little")
 
 
-class PlacementHash:
-    """A salted hash within each placement, so that placements are independent of each other."""
+class PlacementHash(dict[str, SaltedHash]):
+    """A salted hash for each placement's name, so that placements are independent of each other."""
 
-    __slots__ = ("_hashes", "_prefix", "_salt")
+    __slots__ = ("_prefix", "_salt")
 
     def __init__(self, salt: bytes, prefix: bytes = b"") -> None:
+        super().__init__()
         self._salt = salt
         self._prefix = prefix
-        self._hashes: dict[str, SaltedHash] = {}
 
-    def __call__(self, placement: str, data: bytes) -> int:
-        """Return the hash of `data` within a placement, in [0, 2⁶⁴)."""
-        hashed = self._hashes.get(placement)
-        if hashed is None:
-            hashed = self._hashes[placement] = SaltedHash(self._salt, placement, self._prefix)
-        return hashed(data)
+    def __missing__(self, placement: str) -> SaltedHash:
+        hashed = self[placement] = SaltedHash(self._salt, placement, self._prefix)
+        return hashed
 
 
 def uniform(hashed: int) -> float:

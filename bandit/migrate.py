@@ -88,7 +88,7 @@ def migrated(held: PlacementState, config: Placement, now_us: int) -> PlacementS
         factor = held.forgetting.scale(now_us) * forgetting.weight(now_us)
         tally.scale(factor)
         for stratum in strata:
-            stratum.tally.scale(factor)
+            stratum.scale(factor)
     state = PlacementState(
         config, now_us, tally=tally, strata=strata, forgetting=forgetting
     )  # fmt: skip

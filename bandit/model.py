@@ -5,13 +5,12 @@ derived from the placement's tally and may be thrown away: it is never stored, a
 it is factorised afresh.
 """
 
-import math
 from collections.abc import Iterable
 
 import numpy as np
 
-from bandit.kernels.linear import DRIFT, FIT, PRIOR, SCALE, credit, expose, refresh, score
-from bandit.tally import Floats, Indices, Tally, Values
+from bandit.kernels.linear import DRIFT, FIT, PRIOR, SCALE, credit, expose, refresh
+from bandit.tally import Floats, Tally
 
 _SCALE_MAX = 2.0**20
 """Of an arm that was not looked at over several pauses: it is stale anyway, and must stay finite."""
@@ -20,33 +19,21 @@ _SCALE_MAX = 2.0**20
 class LinearModel:
     """Posterior means and inverse precisions of every arm for one prior precision λ.
 
-    `inverse` (arms, d, d), `theta` (arms, d) float64. `mean`, `width`, `sd` (arms,) and `sigma` hold the last
-    `score`. `posterior` and `upkeep` are this model's part of `LinearModels`: see `kernels.linear`.
+    `inverse` (arms, d, d), `theta` (arms, d) float64. `posterior` and `upkeep` are this model's part of
+    `LinearModels`: see `kernels.linear`.
     """
 
-    __slots__ = ("_scores", "inverse", "mean", "posterior", "sd", "sigma", "theta", "upkeep", "width")
+    __slots__ = ("inverse", "posterior", "theta", "upkeep")
 
     def __init__(self, posterior: Floats, upkeep: Floats) -> None:
         self.posterior = posterior
         self.upkeep = upkeep
         self.inverse, self.theta = posterior[:, :-1], posterior[:, -1]
-        self._scores = np.zeros((3, len(posterior)))
-        self.mean, self.width, self.sd = self._scores
-        self.sigma = 0.0
-
-    @property
-    def usable(self) -> bool:
-        """Whether the last `score` could be computed: finite means, positive widths, a finite σ."""
-        return math.isfinite(self.sigma)
 
     @property
     def drift(self) -> float:
         """The largest relative error that a refactorisation has found so far."""
         return float(self.upkeep[:, DRIFT].max())
-
-    def score(self, tally: Tally, index: Indices, value: Values) -> None:
-        """Score every arm in context x into `mean`, `width`, `sd`, `sigma`: see `kernels.linear.score`."""
-        self.sigma = score(tally.sums, self.posterior, self.upkeep, index, value, self._scores)
 
     def refresh(self, tally: Tally, arm: int, scale: float) -> None:
         """Factorise one arm afresh: see `kernels.linear.refresh`."""
@@ -54,47 +41,41 @@ class LinearModel:
 
 
 class LinearModels:
-    """The models of one tally by prior precision: none, one or several. They learn as the tally does."""
+    """The models of one tally by prior precision: none, one or several. They learn as the tally does.
 
-    __slots__ = ("_posterior", "_turn", "_upkeep", "by_prior")
+    `posterior` (models, arms, d + 1, d) and `upkeep` (models, arms, 5) hold all, in the order of `by_prior`.
+    """
+
+    __slots__ = ("_turn", "by_prior", "posterior", "upkeep")
 
     def __init__(self, priors: Iterable[float], tally: Tally, scale: float) -> None:
         priors = sorted(set(priors))
         arms, columns = tally.b.shape
-        self._posterior = np.zeros((len(priors), arms, columns + 1, columns))
-        self._upkeep = np.zeros((len(priors), arms, 5))
-        self._upkeep[..., SCALE] = scale
+        self.posterior = np.zeros((len(priors), arms, columns + 1, columns))
+        self.upkeep = np.zeros((len(priors), arms, 5))
+        self.upkeep[..., SCALE] = scale
         self._turn = 0
         self.by_prior: dict[float, LinearModel] = {}
-        for prior, posterior, upkeep in zip(priors, self._posterior, self._upkeep, strict=True):
+        for prior, posterior, upkeep in zip(priors, self.posterior, self.upkeep, strict=True):
             model = self.by_prior[prior] = LinearModel(posterior, upkeep)
             model.inverse[:] = np.eye(columns) / prior
             upkeep[:, PRIOR] = prior
             for arm in np.flatnonzero(tally.n):  # an arm never shown is at its prior already
                 model.refresh(tally, int(arm), scale)
-        self._upkeep[..., DRIFT] = 0.0  # the first factorisation replaces the prior: that is not drift
+        self.upkeep[..., DRIFT] = 0.0  # the first factorisation replaces the prior: that is not drift
 
-    def expose(
-        self, tally: Tally, arm: int, index: Indices, value: Values, weight: float, scale: float
-    ) -> None:
+    def expose(self, tally: Tally, arm: int, x: bytes, weight: float, scale: float) -> None:
         """Count an exposure of `arm` to x in the tally and the models: see `kernels.linear.expose`."""
         self._turn = expose(
-            tally.sums, tally.moments, self._posterior, self._upkeep,
-            arm, index, value, weight, scale, self._turn,
-        )  # fmt: skip
+            tally.sums, tally.moments, self.posterior, self.upkeep, arm, x, weight, scale, self._turn
+        )
 
-    def credit(
-        self, tally: Tally, arm: int, index: Indices, value: Values, weight: float,
-        reward: tuple[float, float],
-    ) -> None:  # fmt: skip
+    def credit(self, tally: Tally, arm: int, x: bytes, weight: float, reward: tuple[float, float]) -> None:
         """Move a decision's R from `reward[0]` to `reward[1]`, in the tally and the models."""
         before, after = reward
-        credit(
-            tally.sums, tally.moments, self._posterior, self._upkeep,
-            arm, index, value, weight, before, after,
-        )  # fmt: skip
+        credit(tally.sums, tally.moments, self.posterior, self.upkeep, arm, x, weight, before, after)
 
     def rescale(self, factor: float) -> None:
         """Follow `tally.scale`: the tally shrank by `factor`, so the scale that multiplies it grows."""
-        self._upkeep[..., SCALE] = np.minimum(self._upkeep[..., SCALE], _SCALE_MAX) / factor
-        self._upkeep[..., FIT] *= factor
+        self.upkeep[..., SCALE] = np.minimum(self.upkeep[..., SCALE], _SCALE_MAX) / factor
+        self.upkeep[..., FIT] *= factor

@@ -10,18 +10,20 @@ from bandit.config import ArmState, Placement
 from bandit.counters import Counters
 from bandit.eligibility import Eligibility
 from bandit.features import Encoder, column_meanings
+from bandit.kernels.decide import decide
 from bandit.model import LinearModels
-from bandit.policies import LINEAR, Policy, make_policy
+from bandit.policies.linear import plan, priors
+from bandit.policies.thompson import Thompson
 from bandit.ramp import Router, learned_share
 from bandit.strata import Strata, Stratum
-from bandit.tally import Floats, Forgetting, Indices, Tally, Values
+from bandit.tally import Floats, Forgetting, Tally
 
 
 class PlacementState:
     """Everything that is held in memory for one placement.
 
     `tally` learns from every exposure, `strata` hold what context-free policies learn from their own;
-    `models` and `policies` are derived. `events` gives each event ever configured its number in the ledger.
+    `models` and the strata's pmfs are derived. `events` gives each event ever configured its ledger number.
     `retired` are the arm ids that may not come back. `born_us`: when it was first configured; `started_us`:
     its first exposure under a ramp, None before.
     """
@@ -44,14 +46,15 @@ class PlacementState:
         self._latest_us = now_us
         self.counters = Counters.zeros(len(config.policies), len(config.arms), config.reward.values)
         scale = self.forgetting.scale(now_us)
-        priors = (policy.prior_precision for policy in config.policies if policy.kind in LINEAR)
-        self.models = LinearModels(priors, self.tally, scale)
-        self.policies: list[Policy] = [
-            make_policy(policy, config, self.models.by_prior, self.forgetting) for policy in config.policies
-        ]
+        self.models = LinearModels(priors(config), self.tally, scale)
+        self._thompson = Thompson(config, self.forgetting)
+        self._learned = (
+            self.tally.sums,
+            self.models.posterior,
+            self.models.upkeep,
+            plan(config, self.router),
+        )
         self._columns: dict[bytes, NDArray[np.int64]] = {}
-        self._pmfs = np.zeros((len(config.policies), len(config.arms)))
-        self._rows = list(zip(self.policies, self._pmfs, strict=True))  # making a view costs 0.1 µs
 
     def share(self, now_us: int, *, in_scope: bool = True) -> float:
         """Return the learned share now."""
@@ -75,23 +78,28 @@ class PlacementState:
             self._columns[schema.schema_id] = columns
         return columns
 
-    def pmfs(self, stratum: Stratum, index: Indices, value: Values, now_us: int) -> NDArray[np.float64]:
-        """Return every policy's pmf (policies, arms); the array is reused by the next call.
+    def draw(
+        self, stratum: Stratum, x: bytes, policy: int, share: float, u: float, now_us: int
+    ) -> tuple[int, float, float, float]:
+        """Compute every policy's pmf in context x, and draw an arm from that of `policy`.
 
-        A policy whose model cannot be used answers as static, and is counted.
+        Returns the arm, its interval of the CDF and its propensity when learned policies have `share`; the
+        pmfs stay in `stratum.pmfs`. A policy whose model cannot be used answers as static, and is counted.
         """
-        for model in self.models.by_prior.values():
-            model.score(self.tally, index, value)
-        for number, (policy, pmf) in enumerate(self._rows):
-            if not policy.pmf(stratum, now_us, pmf):
-                pmf[:] = stratum.static
-                self.counters.degraded[number] += 1
-        return self._pmfs
+        self._thompson.refresh(stratum, now_us)
+        arm, low, high, propensity, unusable = decide(
+            *self._learned, stratum.pmfs, stratum.eligible, x, policy, share, u
+        )
+        unusable |= stratum.unusable
+        if unusable:
+            for number in range(len(self.config.policies)):
+                self.counters.degraded[number] += unusable >> number & 1
+        return arm, low, high, propensity
 
-    def expose(self, arm: int, stratum: Stratum | None, index: Indices, value: Values, time_us: int) -> None:
+    def expose(self, arm: int, stratum: Stratum | None, x: bytes, time_us: int) -> None:
         """Count an exposure of a decision of `time_us`; `stratum` None: it teaches nothing context-free."""
         weight, scale = self._weighed(time_us) if self.forgetting.half_life_us else (1.0, 1.0)
-        self.models.expose(self.tally, arm, index, value, weight, scale)
+        self.models.expose(self.tally, arm, x, weight, scale)
         if stratum is not None:
             stratum.expose(arm, weight)
         self.counters.exposures[arm] += 1
@@ -99,12 +107,11 @@ class PlacementState:
             self.started_us = max(time_us, self._latest_us)  # a confirmed decision may be older than the ramp
 
     def credit(
-        self, arm: int, stratum: Stratum | None, index: Indices, value: Values, time_us: int,
-        reward: tuple[float, float],
-    ) -> None:  # fmt: skip
+        self, arm: int, stratum: Stratum | None, x: bytes, time_us: int, reward: tuple[float, float]
+    ) -> None:
         """Move the R of a decision of `time_us` from `reward[0]` to `reward[1]`."""
         weight = self.forgetting.weight(time_us)
-        self.models.credit(self.tally, arm, index, value, weight, reward)
+        self.models.credit(self.tally, arm, x, weight, reward)
         if stratum is not None:
             stratum.credit(arm, weight, reward)
         self.counters.reward_sum[arm] += reward[1] - reward[0]
@@ -115,7 +122,7 @@ class PlacementState:
         if factor != 1.0:
             self.tally.scale(factor)
             for stratum in self.strata:
-                stratum.tally.scale(factor)
+                stratum.scale(factor)
             self.models.rescale(factor)
         self._latest_us = max(self._latest_us, time_us)  # a deferred exposure's decision lies in the past
         return self.forgetting.weight(time_us), self.forgetting.scale(self._latest_us)

@@ -30,26 +30,29 @@ def learned_share(ramp: Ramp, started_us: int | None, now_us: int) -> float:
 
 
 class Router:
-    """Routes units of one placement. Segments are fixed by the configuration, the share moves."""
+    """Routes units of one placement. Segments are fixed by the configuration, the share moves.
 
-    __slots__ = ("_bounds", "_fractions", "_policies")
+    `fractions` (policies,): what each policy has of the learned share.
+    """
+
+    __slots__ = ("_bounds", "_policies", "fractions")
 
     def __init__(self, placement: Placement) -> None:
         names = [policy.name for policy in placement.policies]
         split = placement.ramp.policies if placement.ramp else ()
         self._policies = [names.index(name) for name, _ in split]
-        self._fractions = np.zeros(len(names))
+        self.fractions = np.zeros(len(names))
         self._bounds = [0]
         whole = sum(fraction for _, fraction in split)  # 1 but for rounding: a propensity must not exceed 1
         for name, fraction in split:
-            self._fractions[names.index(name)] = fraction / whole
+            self.fractions[names.index(name)] = fraction / whole
             self._bounds.append(min(HASH_SPACE, self._bounds[-1] + int(fraction / whole * HASH_SPACE)))
         if split:
             self._bounds[-1] = HASH_SPACE
 
     def shares(self, share: float) -> Floats:
         """Return the share of each policy (policies,) when the learned policies have `share`."""
-        shares = self._fractions * share
+        shares = self.fractions * share
         shares[STATIC_INDEX] += 1.0 - share
         return shares
 

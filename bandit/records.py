@@ -3,30 +3,27 @@
 An engine hands each record to its journal before applying it; the state is a function of their sequence.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from bandit.config import Config
 from bandit.decision import Decision
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(NamedTuple):
     """A process began to decide under a new random id, `start`."""
 
     start: bytes
     time_us: int
 
 
-@dataclass(frozen=True, slots=True)
-class Configured:
+class Configured(NamedTuple):
     """A configuration was accepted; it holds from here on."""
 
     config: Config
     time_us: int
 
 
-@dataclass(frozen=True, slots=True)
-class StratumOpened:
+class StratumOpened(NamedTuple):
     """A placement met a new set of eligible arms (bits of `mask`, in arm order) or side of its scope."""
 
     placement: str
@@ -34,8 +31,7 @@ class StratumOpened:
     in_scope: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Decided:
+class Decided(NamedTuple):
     """An arm was chosen: its interval [low, high) of the served policy's CDF held the draw."""
 
     decision: Decision
@@ -43,16 +39,14 @@ class Decided:
     high: float
 
 
-@dataclass(frozen=True, slots=True)
-class Exposed:
+class Exposed(NamedTuple):
     """A deferred decision was shown; `time_us` is when that was told."""
 
     decision: Decision
     time_us: int
 
 
-@dataclass(frozen=True, slots=True)
-class Rewarded:
+class Rewarded(NamedTuple):
     """An event of a decision was counted, at `time_us`. `id_key` hashes its event_id; 0: not repeatable."""
 
     decision: Decision

@@ -1,16 +1,14 @@
 """The whole state: placements, the ledger, and what tokens in the wild refer to."""
 
-from dataclasses import dataclass
-
-import numpy as np
+from typing import NamedTuple
 
 from bandit.config import ArmState, Config, Placement, PolicyKind
 from bandit.decision import Decision
+from bandit.features import entries, packed
 from bandit.ledger import Ledger, decision_key
 from bandit.migrate import migrated
 from bandit.placement import PlacementState
 from bandit.strata import Stratum
-from bandit.tally import Indices, Values
 
 EXPIRE_EVERY_US = 1_000_000
 """How often the ledger is looked through for what has passed its window."""
@@ -19,8 +17,7 @@ CONTEXT_FREE = frozenset({PolicyKind.STATIC, PolicyKind.UNIFORM, PolicyKind.THOM
 """Kinds of policy whose decisions do not depend on x, so that arms may be compared over them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Located:
+class Located(NamedTuple):
     """Where a decision stands in today's state: its arm, stratum and x under the current configuration.
 
     `schema` is the configuration it was made under, which says what its events are worth and until when.
@@ -31,8 +28,7 @@ class Located:
     schema: Placement
     arm: int
     stratum: Stratum | None
-    index: Indices
-    value: Values
+    x: bytes
     key: int
 
     @property
@@ -85,16 +81,16 @@ class State:
         if placement is None or decision.time_us < placement.born_us:
             return None
         if placement.config.schema_id == decision.schema_id:
-            arm, index, value = decision.arm, decision.index, decision.value
+            arm, x = decision.arm, decision.x
         else:
             arm = placement.arm_index(schema.arms[decision.arm].id)
-            index, value = _translated(placement, schema, decision)
+            x = _translated(placement, schema, decision.x)
         if arm < 0 or placement.config.arms[arm].state is ArmState.RETIRED:
             return None
         context_free = schema.policies[decision.policy].kind in CONTEXT_FREE
         stratum = placement.strata.at(decision.stratum) if context_free else None
         key = decision_key(start, decision.counter)
-        return Located(placement, schema, arm, stratum, index, value, key)
+        return Located(placement, schema, arm, stratum, x, key)
 
     def outlived(self, decision: Decision) -> bool:
         """Whether this state once held a decision, and has dropped its configuration since: it is late."""
@@ -121,8 +117,8 @@ def _configured(held: PlacementState | None, placement: Placement, now_us: int) 
     return migrated(held, placement, now_us)
 
 
-def _translated(placement: PlacementState, schema: Placement, decision: Decision) -> tuple[Indices, Values]:
-    columns = placement.columns_of_schema(schema)
-    index = columns[decision.index]
-    kept = index >= 0
-    return index[kept].astype(np.uint16), decision.value[kept]
+def _translated(placement: PlacementState, schema: Placement, x: bytes) -> bytes:
+    index, value = entries(x)
+    columns = placement.columns_of_schema(schema)[index]
+    kept = columns >= 0
+    return packed(columns[kept], value[kept])

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from bandit.config import ArmState, Placement
+from bandit.config import ArmState, Placement, PolicyKind
 from bandit.eligibility import condition_key
 from bandit.limits import STRATA_MAX
 from bandit.tally import Floats, Tally
@@ -22,20 +22,24 @@ class Stratum:
     """One set of eligible arms and what context-free policies have learned in it.
 
     `mask` has bit k for eligible arm k, `eligible` (E,) int64 the same as sorted indices; `static` and
-    `uniform` (arms,) are the pmfs that never change. `tally` has no columns. `news` counts its changes.
+    `uniform` (arms,) are the pmfs that never change. `pmfs` (policies, arms) holds every policy's: rows of
+    `thompson` are those of its last refresh, of linear policies those of the last decision; `unusable` has
+    the bits of thompson policies that could not be refreshed. `tally` has no columns.
     """
 
     __slots__ = (
+        "_exposed",
+        "_news",
         "_refreshed",
         "eligible",
         "in_scope",
         "index",
         "mask",
-        "news",
+        "pmfs",
         "static",
         "tally",
-        "thompson",
         "uniform",
+        "unusable",
     )
 
     def __init__(self, placement: Placement, index: int, mask: int, *, in_scope: bool) -> None:
@@ -49,36 +53,53 @@ class Stratum:
         weights = np.array([arm.weight for arm in placement.arms]) * (self.uniform > 0.0)
         total = weights.sum()
         self.static: Floats = weights / total if total > 0.0 else self.uniform
+        # beyond the limit nothing is learned: thompson is served as static
+        same = {PolicyKind.STATIC} if index != OVERFLOW else {PolicyKind.STATIC, PolicyKind.THOMPSON}
+        self.pmfs: Floats = np.array(
+            [self.static if policy.kind in same else self.uniform for policy in placement.policies]
+        )
+        self.unusable = 0
         self.tally = Tally.zeros(arms)
-        self.thompson: Floats = self.uniform.copy()
-        self.news = 0
+        self._exposed = 0.0
+        self._news = 0
         self._refreshed = (-1, 0.0, 0)
 
     def expose(self, arm: int, weight: float) -> None:
         """Count an exposure."""
         self.tally.n[arm] += weight
-        self.news += 1
+        self._exposed += weight
+        self._news += 1
 
     def credit(self, arm: int, weight: float, reward: tuple[float, float]) -> None:
         """Move a decision's R from `reward[0]` to `reward[1]`."""
         before, after = reward
         self.tally.r1[arm] += weight * (after - before)
         self.tally.r2[arm] += weight * (after * after - before * before)
-        self.news += 1
+        self._news += 1
+
+    def add(self, tally: Tally) -> None:
+        """Take over what another stratum learned about these arms."""
+        self.tally.add(tally)
+        self._exposed = float(self.tally.n.sum())
+        self._news += 1
+
+    def scale(self, factor: float) -> None:
+        """Multiply all that was learned."""
+        self.tally.scale(factor)
+        self._exposed *= factor
 
     def due(self, now_us: int) -> bool:
-        """Whether `thompson` has to be computed again; says so once.
+        """Whether thompson's pmf has to be computed again; says so once, and never beyond the limit.
 
         Every decision is news, so the cache follows the posterior instead: once n has grown by 1 %, or
         50 ms have passed with any news.
         """
-        news, n, time_us = self._refreshed
-        if news == self.news:
+        news, exposed, time_us = self._refreshed
+        if news == self._news or self.index == OVERFLOW:
             return False
-        total = float(self.tally.n.sum())
-        if total < _GROWTH * n and now_us - time_us < _REFRESH_US:
+        if self._exposed < _GROWTH * exposed and now_us - time_us < _REFRESH_US:
             return False
-        self._refreshed = (self.news, total, now_us)
+        self._refreshed = (self._news, self._exposed, now_us)
         return True
 
 
@@ -148,8 +169,7 @@ class Strata:
                 result.open(alike)
             else:
                 result._by_index.append(alike)
-            alike.tally.add(stratum.tally.rearranged(arms, []))
-            alike.news += 1
+            alike.add(stratum.tally.rearranged(arms, []))
         return result
 
 

@@ -15,8 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-Indices = NDArray[np.uint16]
-Values = NDArray[np.float32]
 
 
 @dataclass(slots=True, eq=False)

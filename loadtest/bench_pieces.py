@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from bandit.config import Config, parse
 from bandit.decision import Decision
 from bandit.engine import Engine
-from bandit.hashing import uniform
-from bandit.sampler import sample
 from bandit.token import Keys
 from loadtest.bench_subjects import ARMS, FEATURES, NOW_US, PLACEMENT, Context, contexts
 
@@ -89,11 +87,8 @@ class _Bench:
         """What a Choose does, in order, then a whole one."""
         engine, decisions = self.engine, self.decisions
         state = engine.state.placements[PLACEMENT]
-        encoded = [state.encoder.encode(*context) for context in self.contexts]
-        model = next(iter(state.models.by_prior.values()))
         stratum = engine._stratum(state, *self.context(0), ())
         share = state.share(self.now_us)
-        out = np.zeros(ARMS)
 
         def x(call: int) -> Decision:
             return decisions[call]
@@ -102,27 +97,21 @@ class _Bench:
         yield "eligible arms, stratum", lambda call: engine._stratum(state, *self.context(call), ())
         yield (
             "route the unit (hash)",
-            lambda call: state.router.policy(engine._routing(PLACEMENT, b"u%d" % call), share),
+            lambda call: state.router.policy(engine._routing[PLACEMENT](b"u%d" % call), share),
         )
-        yield "score 10 arms", lambda call: model.score(state.tally, x(call).index, x(call).value)
-        model.score(state.tally, *encoded[0][:2])
-        for policy in state.policies:
-            yield f"pmf: {policy.name}", _pmf(policy.pmf, stratum, self.now_us, out)
-        thompson = next(policy for policy in state.policies if policy.name == "thompson")
+        yield (
+            "score, every pmf, draw (one kernel)",
+            lambda call: state.draw(stratum, x(call).x, x(call).policy, share, self.luck[call], self.now_us),
+        )
 
         def refreshed(call: int) -> None:
-            stratum.news += 1
-            thompson.pmf(stratum, self.now_us + call * 60_000, out)
+            stratum.credit(0, 1.0, (0.0, 0.0))
+            state.draw(stratum, x(call).x, 0, share, 0.5, self.now_us + call * 60_000)
 
-        yield "pmf: thompson, recomputed (every 50 ms at most)", refreshed
-        pmf = np.full(ARMS, 1.0 / ARMS)
-        yield (
-            "draw (hash, inverse CDF)",
-            lambda call: sample(pmf, uniform(engine._draw(PLACEMENT, call.to_bytes(8, "little")))),
-        )
+        yield "the same with thompson computed again (every 50 ms at most)", refreshed
         yield (
             "exposure: tally and model",
-            lambda call: state.expose(x(call).arm, stratum, x(call).index, x(call).value, self.now_us),
+            lambda call: state.expose(x(call).arm, stratum, x(call).x, self.now_us),
         )
         yield "seal the token", lambda call: engine._sealer.seal(decisions[call])
         yield "**a whole Choose**", self.choose
@@ -137,8 +126,7 @@ class _Bench:
             lambda call: state.credit(
                 decisions[call].arm,
                 None,
-                decisions[call].index,
-                decisions[call].value,
+                decisions[call].x,
                 self.now_us,
                 (0.0, 1.0),
             ),
@@ -151,7 +139,3 @@ class _Bench:
             "a Reward sent again (DUPLICATE)",
             lambda call: engine.reward(self.tokens[call], "click", 1.0, "", self.now_us),
         )
-
-
-def _pmf(pmf: Callable[..., object], *arguments: object) -> Piece:
-    return lambda _: pmf(*arguments)

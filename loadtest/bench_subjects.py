@@ -15,8 +15,8 @@ from vowpalwabbit import Workspace
 
 from bandit.config import Config, parse
 from bandit.engine import Engine
+from bandit.features import entries
 from bandit.placement import PlacementState
-from bandit.sampler import sample
 from bandit.strata import Stratum
 from bandit.token import Keys
 
@@ -103,16 +103,15 @@ class OurLearner:
         """See `Subject`."""
         vectors = self._vectors
         self._x = vectors[visitor] if vectors else self._state.encoder.encode(*self._contexts[visitor])
-        index, value, _ = self._x
-        pmfs = self._state.pmfs(self._stratum, index, value, NOW_US)
-        return sample(pmfs[self._policy], self._luck.random())[0]
+        x, _ = self._x
+        return self._state.draw(self._stratum, x, self._policy, 1.0, self._luck.random(), NOW_US)[0]
 
     def learn(self, visitor: int, arm: int, value: float) -> None:
         """See `Subject`."""
         del visitor
-        index, entries, _ = self._x
-        self._state.expose(arm, None, index, entries, NOW_US)
-        self._state.credit(arm, None, index, entries, NOW_US, (0.0, value))
+        x, _ = self._x
+        self._state.expose(arm, None, x, NOW_US)
+        self._state.credit(arm, None, x, NOW_US, (0.0, value))
 
 
 class OurEngine:
@@ -179,7 +178,7 @@ class MABWiser:
         encode = PlacementState(config().placements[PLACEMENT], NOW_US).encoder.encode
         self._vectors = np.zeros((CONTEXTS, 1, COLUMNS))
         for visitor, context in enumerate(contexts()):
-            index, value, _ = encode(*context)
+            index, value = entries(encode(*context)[0])
             self._vectors[visitor, 0, index] = value
         self._mab = MAB(list(range(ARMS)), LearningPolicy.LinTS(alpha=1.0), seed=4)
         self._mab.fit([0], [0.0], self._vectors[0])

@@ -14,10 +14,12 @@ import numpy as np
 from mabwiser.mab import MAB, LearningPolicy
 from numpy.typing import NDArray
 
-from bandit.config import parse
+from bandit.config import Placement, parse
+from bandit.features import packed
+from bandit.kernels.decide import decide
 from bandit.model import LinearModels
-from bandit.policies.linear import LinearThompson, LinUCB
-from bandit.sampler import sample
+from bandit.policies.linear import plan
+from bandit.ramp import Router
 from bandit.strata import Stratum
 from bandit.tally import Tally
 
@@ -44,28 +46,27 @@ class Ours:
     def __init__(self, arms: int, columns: int, alpha: float | None, seed: int) -> None:
         self._tally = Tally.zeros(arms, columns)
         self._models = LinearModels((PRIOR_PRECISION,), self._tally, 1.0)
-        self._model = self._models.by_prior[PRIOR_PRECISION]
-        self._policy = (
-            LinearThompson("ours", 0.0, self._model)
-            if alpha is None
-            else LinUCB("ours", 0.0, alpha, self._model)
-        )
-        self._stratum = _stratum_of_all(arms)
-        self._index = np.arange(columns, dtype=np.uint16)
-        self._pmf = np.zeros(arms)
+        config = _placement(arms, alpha)
+        self._plan = plan(config, Router(config))
+        self._stratum = Stratum(config, 0, (1 << arms) - 1, in_scope=True)
+        self._index = np.arange(columns)
         self._rng = np.random.default_rng(seed)
 
     def choose(self, x: Context) -> int:
         """See `Learner`."""
-        self._model.score(self._tally, self._index, x)
-        if not self._policy.pmf(self._stratum, 0, self._pmf):
+        models, stratum = self._models, self._stratum
+        arm, _, _, _, unusable = decide(
+            self._tally.sums, models.posterior, models.upkeep, self._plan, stratum.pmfs, stratum.eligible,
+            packed(self._index, x), 1, 1.0, self._rng.random(),
+        )  # fmt: skip
+        if unusable:
             raise ArithmeticError("the model cannot be used")
-        return sample(self._pmf, self._rng.random())[0]
+        return arm
 
     def learn(self, x: Context, arm: int, reward: float) -> None:
         """See `Learner`."""
-        self._models.expose(self._tally, arm, self._index, x, 1.0, 1.0)
-        self._models.credit(self._tally, arm, self._index, x, 1.0, (0.0, reward))
+        self._models.expose(self._tally, arm, packed(self._index, x), 1.0, 1.0)
+        self._models.credit(self._tally, arm, packed(self._index, x), 1.0, (0.0, reward))
 
 
 class MABWiser:
@@ -91,17 +92,19 @@ class MABWiser:
             self._mab._imp._fit_arm(arm, decision, rewards, context)  # noqa: SLF001 - see the module's head
 
 
-def _stratum_of_all(arms: int) -> Stratum:
+def _placement(arms: int, alpha: float | None) -> Placement:
     document = {"weight": 1, "payload": ""}
+    kind = {"kind": "linear_thompson"} if alpha is None else {"kind": "linucb", "alpha": alpha}
     config = parse({
         "version": 1,
         "owner": "loadtest",
         "placements": {"p": {
             "arms": {f"arm-{k:03}": document for k in range(arms)},
             "reward": {"window": "1h", "values": {"reward": 1.0}},
+            "policies": {"ours": kind | {"explore": 0.0, "prior_precision": PRIOR_PRECISION}},
         }},
     })  # fmt: skip
-    return Stratum(config.placements["p"], 0, (1 << arms) - 1, in_scope=True)
+    return config.placements["p"]
 
 
 Maker = Callable[[int, int, int], Learner]

@@ -124,8 +124,8 @@ def _choose(engine: Engine, request: pb.ChooseRequest, now_us: int) -> pb.Choose
         engine.choose(
             request.placement,
             request.unit,
-            dict(request.categories),
-            dict(request.numbers),
+            request.categories,
+            request.numbers,
             request.arms,
             request.defer_exposure,
             now_us,

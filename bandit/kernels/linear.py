@@ -7,9 +7,9 @@ Shapes everywhere, for K arms, d columns and M models, one per prior precision �
     posterior  (M, K, d + 1, d) the inverse of the precision A·s + λI, and the mean θ as one more row
     upkeep     (M, K, 5)        see FIT, SCALE, UPDATES, DRIFT, PRIOR
 
-x is a sparse vector as `index` (m,) uint16 and `value` (m,) float32; the rest is float64: in float32 the
-rank-one updates err by 3e-3 after 10⁵ of them. A call costs as much as its work, most of it for each array:
-hence few, large arrays, and the tally and every model on it updated in one.
+x is a sparse vector as bytes, as a token carries it: m indices uint16, then m values float32, little-endian.
+The rest is float64: in float32 the rank-one updates err by 3e-3 after 10⁵ of them. A call costs as much as
+its work: hence few, large arrays, and the tally and every model on it updated in one.
 """
 
 import math
@@ -26,16 +26,9 @@ Values = NDArray[np.float32]
 N, R1, R2 = range(3)
 """Rows of `sums`."""
 
-NARROWING = 0.5
-"""Thompson sampling draws from posteriors this fraction as wide (Chapelle & Li 2011 reshape them like that):
-at full width it goes on exploring long after the answer is known. See docs/learning.md."""
-
 FIT, SCALE, UPDATES, DRIFT, PRIOR = range(5)
 """Of an arm's posterior: bᵀθ; the s it was made with; rank-one updates since it was factorised; the largest
 relative error that a factorisation found; λ."""
-
-MEAN, WIDTH, SD = range(3)
-"""Rows of `scores`."""
 
 REFACTOR_EVERY = 512
 """Rank-one updates of an arm before its inverse is factorised afresh: at 32 columns 0.15 µs an update."""
@@ -44,55 +37,20 @@ SCALE_TICK = 1.01
 """The forgetting scale reaches an arm's precision in ticks of 1 %: smaller ones cost factorisations."""
 
 
-def _x() -> tuple[Indices, Values]:
-    return np.zeros(1, np.uint16), np.ones(1, np.float32)
-
-
 def _posterior() -> tuple[Floats, Floats]:
     return np.array([[[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]]]), np.array([[0.0, 1.0, 0.0, 0.0, 1.0]])
 
 
-def _score_example() -> Arguments:
-    return np.ones((3, 1)), *_posterior(), *_x(), np.zeros((3, 1))
-
-
-@kernel(_score_example)
-def score(
-    sums: Floats, posterior: Floats, upkeep: Floats, index: Indices, value: Values, scores: Floats
-) -> float:
-    """Fill `scores` (3, K) by one model's `posterior` and `upkeep`; return σ.
-
-    MEAN is θᵀx, WIDTH √(xᵀ(A + λI)⁻¹x), SD what Thompson sampling draws with, NARROWING · σ · width.
-    σ² = (Σ residual + d · v) / (Σ n + d), pooled over the arms, with residual = r2 - bᵀθ per arm (the ridge
-    residual sum of squares plus λ|θ|², so never negative but for rounding) and v the mean squared reward: a
-    first guess worth d observations. Without it σ is far too small until there are more exposures than
-    coefficients, since a fit of few points leaves no residual, and who trusts it stops exploring. 0 while no
-    reward has come. NaN if any mean is not finite or any width is not positive: the model cannot be used.
-    """
-    arms, d = posterior.shape[0], posterior.shape[2]
-    squares, residuals, exposures = 0.0, 0.0, 0.0
-    for arm in range(arms):
-        m, v = 0.0, 0.0
-        for i in range(index.size):
-            row = posterior[arm, index[i]]
-            partial = 0.0
-            for j in range(index.size):
-                partial += row[index[j]] * value[j]
-            v += partial * value[i]
-            m += posterior[arm, d, index[i]] * value[i]
-        if not (math.isfinite(m) and v > 0.0 and math.isfinite(v)):
-            return math.nan
-        scores[MEAN, arm], scores[WIDTH, arm] = m, math.sqrt(v)
-        squares += sums[R2, arm]
-        residuals += sums[R2, arm] - upkeep[arm, FIT]
-        exposures += sums[N, arm]
-    sigma = 0.0
-    if squares > 0.0:
-        guess = squares / max(exposures, 1e-300)
-        sigma = math.sqrt((max(residuals, 0.0) + d * guess) / (exposures + d))
-    for arm in range(arms):
-        scores[SD, arm] = NARROWING * sigma * scores[WIDTH, arm]
-    return sigma
+@kernel()
+def entries(x: bytes) -> tuple[Indices, Values]:
+    """Return the indices and values of x. Also in decide.py: kernels that call each other share a file."""
+    size = len(x) // 6
+    index, bits = np.empty(size, np.uint16), np.empty(size, np.uint32)
+    for i in range(size):
+        at = 2 * size + 4 * i
+        index[i] = x[2 * i] | x[2 * i + 1] << 8
+        bits[i] = x[at] | x[at + 1] << 8 | x[at + 2] << 16 | x[at + 3] << 24
+    return index, bits.view(np.float32)
 
 
 @kernel()
@@ -219,7 +177,7 @@ def refresh(moments: Floats, posterior: Floats, upkeep: Floats, scale: float) ->
 
 def _expose_example() -> Arguments:
     posterior, upkeep = _posterior()
-    return np.ones((3, 1)), np.ones((1, 3, 2)), posterior[None], upkeep[None], 0, *_x(), 1.0, 1.0, 0
+    return np.ones((3, 1)), np.ones((1, 3, 2)), posterior[None], upkeep[None], 0, bytes(6), 1.0, 1.0, 0
 
 
 @kernel(_expose_example)
@@ -229,8 +187,7 @@ def expose(
     posterior: Floats,
     upkeep: Floats,
     arm: int,
-    index: Indices,
-    value: Values,
+    x: bytes,
     weight: float,
     scale: float,
     turn: int,
@@ -241,6 +198,7 @@ def expose(
     lose the inverse's digits, so the arm is factorised instead. So is the arm `turn` if it is due: never all
     at once. Returns whose turn is next.
     """
+    index, value = entries(x)
     d = moments.shape[2]
     sums[N, arm] += weight
     for i in range(index.size):
@@ -263,7 +221,7 @@ def expose(
 
 def _credit_example() -> Arguments:
     posterior, upkeep = _posterior()
-    return np.ones((3, 1)), np.ones((1, 3, 2)), posterior[None], upkeep[None], 0, *_x(), 1.0, 0.0, 1.0
+    return np.ones((3, 1)), np.ones((1, 3, 2)), posterior[None], upkeep[None], 0, bytes(6), 1.0, 0.0, 1.0
 
 
 @kernel(_credit_example)
@@ -273,13 +231,13 @@ def credit(
     posterior: Floats,
     upkeep: Floats,
     arm: int,
-    index: Indices,
-    value: Values,
+    x: bytes,
     weight: float,
     before: float,
     after: float,
 ) -> None:
     """Move the R of a decision for `arm` in context x from `before` to `after`, in tally and models."""
+    index, value = entries(x)
     d = moments.shape[2]
     change = weight * (after - before)
     sums[R1, arm] += change

@@ -14,7 +14,7 @@ from scipy.special import betainc as cdf
 from scipy.special import betaln, expit, log_expit
 from scipy.stats import beta as distribution
 
-from bandit.kernels import gaussian
+from bandit.kernels import decide
 from bandit.kernels.beta import best_probability
 
 Floats = NDArray[np.float64]
@@ -153,7 +153,7 @@ def test_large_counts_become_gaussian() -> None:
     b = np.full(3, 5e8)
     mean = a / (a + b)
     out = np.zeros(3)
-    gaussian.best_probability(mean, np.sqrt(mean * (1.0 - mean) / (a + b)), np.arange(3), 0.0, out)
+    decide.best_probability(mean, np.sqrt(mean * (1.0 - mean) / (a + b)), np.arange(3), 0.0, out)
     assert best(a, b) == pytest.approx(out, abs=1e-4)
     assert best(np.full(3, 1e300), np.full(3, 1e300)) == pytest.approx(1 / 3, abs=1e-9)
 

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from bandit.model import LinearModels
 from bandit.tally import Forgetting, Tally
-from tests.core.world import DAY, HOUR, NOW, SECOND, World, hero, placement_state, simple
+from tests.core.world import DAY, HOUR, NOW, SECOND, World, hero, placement_state, simple, sparse
 
-X = (np.array([0], np.uint16), np.array([1.0], np.float32))
+X = sparse(np.ones(1))
 
 
 def test_weights_by_hand() -> None:
@@ -49,9 +49,9 @@ def test_equals_the_direct_sum_of_weights() -> None:
     times = NOW + np.sort(rng.integers(0, 90 * DAY, 3_000))
     rewards = rng.random(3_000)
     for i, time in enumerate(times.tolist()):
-        state.expose(0, None, *X, time)
+        state.expose(0, None, X, time)
         if i >= 100:  # the reward of a decision made long ago weighs as its decision
-            state.credit(0, None, *X, int(times[i - 100]), (0.0, float(rewards[i - 100])))
+            state.credit(0, None, X, int(times[i - 100]), (0.0, float(rewards[i - 100])))
     now = int(times[-1])
     age = (now - times) / (3 * DAY)
     credited = np.arange(3_000) < 2_900
@@ -72,7 +72,7 @@ def test_two_origins_with_the_same_half_life_merge() -> None:
         models = LinearModels((), tally, 1.0)
         for time in some:
             tally.scale(forgetting.advance(time))
-            models.expose(tally, 0, *X, forgetting.weight(time), 1.0)
+            models.expose(tally, 0, X, forgetting.weight(time), 1.0)
         tally.scale(forgetting.advance(times[-1]))
         return tally, forgetting
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.integrate import quad
 from scipy.special import log_ndtr, ndtr
 
-from bandit.kernels.gaussian import best_probability
+from bandit.kernels.decide import best_probability
 
 Floats = NDArray[np.float64]
 ARMS = (2, 3, 10, 50)

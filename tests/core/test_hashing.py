@@ -15,7 +15,7 @@ WORDS = ["", "a", "visitor-17", "žluťoučký kůň", "\ud800", "x" * 200]
 def routing(units: list[str], placement: str = "home-hero") -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
     """Return the routing hashes of units."""
     salted = PlacementHash(KEYS.routing_salt)
-    return np.array([salted(placement, b"u" + unit.encode()) for unit in units], np.uint64)
+    return np.array([salted[placement](b"u" + unit.encode()) for unit in units], np.uint64)
 
 
 def test_golden_vectors() -> None:
@@ -29,7 +29,7 @@ def test_golden_vectors() -> None:
         "hashing.txt",
         [
             *(
-                f"{name} {placement} {word!a} {salted(placement, word.encode('utf-8', 'surrogatepass')):016x}"
+                f"{name} {placement} {word!a} {salted[placement](word.encode('utf-8', 'surrogatepass')):016x}"
                 for name, salted in hashes.items()
                 for placement in ("home-hero", "footer")
                 for word in WORDS
@@ -66,8 +66,8 @@ def test_routing_says_nothing_about_bucket_draw_or_other_placements() -> None:
     first = (routing(UNITS) >> np.uint64(60)).astype(np.int64)
     bucket, draw = PlacementHash(KEYS.bucket_salt), PlacementHash(KEYS.draw_salt, START)
     others = {
-        "bucket": [bucket("home-hero", b"u" + unit.encode()) % 16 for unit in UNITS],
-        "draw": [int(uniform(draw("home-hero", b"u" + unit.encode())) * 16) for unit in UNITS],
+        "bucket": [bucket["home-hero"](b"u" + unit.encode()) % 16 for unit in UNITS],
+        "draw": [int(uniform(draw["home-hero"](b"u" + unit.encode())) * 16) for unit in UNITS],
         "placement": (routing(UNITS, "footer") >> np.uint64(60)).astype(np.int64),
     }
     for name, other in others.items():
@@ -79,5 +79,5 @@ def test_routing_says_nothing_about_bucket_draw_or_other_placements() -> None:
 def test_names_and_data_do_not_run_together() -> None:
     """Placement "a" with unit "bc" and placement "ab" with unit "c" are hashed apart; so are features."""
     salted = PlacementHash(KEYS.routing_salt)
-    assert salted("a", b"bc") != salted("ab", b"c")
+    assert salted["a"](b"bc") != salted["ab"](b"c")
     assert feature_bucket("a", "bc", 1 << 62) != feature_bucket("ab", "c", 1 << 62)

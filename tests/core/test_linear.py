@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from bandit.features import entries
+from bandit.kernels.decide import score
 from bandit.kernels.linear import (
     FIT,
     REFACTOR_EVERY,
@@ -13,13 +15,12 @@ from bandit.kernels.linear import (
     UPDATES,
     rank_one,
     refactor,
-    score,
     shift_mean,
 )
 from bandit.model import LinearModel, LinearModels
 from bandit.strata import Stratum
 from bandit.tally import Tally
-from tests.core.world import DAY, HOUR, NOW, World, placement_state, simple, sparse
+from tests.core.world import DAY, HOUR, NOW, Scores, World, placement_state, simple, sparse
 
 Floats = NDArray[np.float64]
 
@@ -42,7 +43,7 @@ def ridge(x: Floats, r: Floats, prior: float, at: Floats) -> tuple[Floats, Float
 def test_a_rank_one_update_by_hand() -> None:
     """I + x xᵀ with x = (1, 1): the inverse is I - x xᵀ / 3, and θ goes from (1, 0) to (2, -1) / 3."""
     inverse, theta, b = np.eye(2), np.array([1.0, 0.0]), np.array([1.0, 0.0])
-    fit = rank_one(inverse, theta, b, *sparse(np.ones(2)), 1.0)
+    fit = rank_one(inverse, theta, b, *entries(sparse(np.ones(2))), 1.0)
     assert np.allclose(inverse, np.array([[2.0, -1.0], [-1.0, 2.0]]) / 3.0, atol=1e-15)
     assert np.allclose(theta, [2.0 / 3.0, -1.0 / 3.0], atol=1e-15)
     assert fit == pytest.approx(2.0 / 3.0)
@@ -51,7 +52,7 @@ def test_a_rank_one_update_by_hand() -> None:
 def test_a_shift_by_hand() -> None:
     """θ moves by change · inverse x: half of (2, 1) times x = (1, 0)."""
     inverse, theta = np.array([[2.0, 1.0], [1.0, 1.0]]), np.zeros(2)
-    fit = shift_mean(inverse, theta, np.array([0.5, 0.0]), *sparse(np.array([1.0, 0.0])), 0.5)
+    fit = shift_mean(inverse, theta, np.array([0.5, 0.0]), *entries(sparse(np.array([1.0, 0.0]))), 0.5)
     assert theta.tolist() == [1.0, 0.5]
     assert fit == 0.5
 
@@ -85,7 +86,7 @@ def test_score_by_hand() -> None:
     posterior = np.array([[[1.0, 0.0], [0.0, 1.0], [1.0, 2.0]], [[4.0, 0.0], [0.0, 4.0], [0.0, -1.0]]])
     upkeep, sums, scores = np.zeros((2, 5)), np.zeros((3, 2)), np.zeros((3, 2))
     mean, width, sd = scores
-    x = sparse(np.array([1.0, 0.5]))
+    x = entries(sparse(np.array([1.0, 0.5])))
     sums[:] = [1.0, 1.0], [0.0, 0.0], [6.0, 2.0]
     upkeep[:, FIT] = sums[2] - [3.0, 5.0]  # (8 + 2 · 4) / (2 + 2)
     assert score(sums, posterior, upkeep, *x, scores) == 2.0
@@ -112,11 +113,11 @@ def test_the_model_equals_numpy_linalg_solve() -> None:
     models = LinearModels((1.0, 0.05), tally, 1.0)
 
     def credit(i: int, value: float) -> None:
-        models.credit(tally, int(arm[i]), *sparse(x[i]), 1.0, (float(counted[i]), value))
+        models.credit(tally, int(arm[i]), sparse(x[i]), 1.0, (float(counted[i]), value))
         counted[i] = value
 
     for i in range(steps):
-        models.expose(tally, int(arm[i]), *sparse(x[i]), 1.0, 1.0)
+        models.expose(tally, int(arm[i]), sparse(x[i]), 1.0, 1.0)
         if i >= 10 and i % 4:
             credit(i - 10, 0.5 * float(reward[i - 10]))
             credit(i - 10, float(reward[i - 10]))
@@ -140,24 +141,22 @@ def check_against_ridge(
     d, guess = x.shape[1], float((reward**2).mean())
     sigma = math.sqrt((sum(fit[2] for fit in fits) + d * guess) / (len(x) + d))
     for i, context in enumerate(at):
-        model.score(tally, *sparse(context))
-        assert model.sigma == pytest.approx(sigma, rel=1e-9)
-        assert np.allclose(model.mean, [context @ theta for theta, _, _ in fits], rtol=1e-9, atol=1e-9)
-        assert np.allclose(model.width, [width[i] for _, width, _ in fits], rtol=1e-9, atol=0.0)
+        scores = Scores(model, tally, sparse(context))
+        assert scores.sigma == pytest.approx(sigma, rel=1e-9)
+        assert np.allclose(scores.mean, [context @ theta for theta, _, _ in fits], rtol=1e-9, atol=1e-9)
+        assert np.allclose(scores.width, [width[i] for _, width, _ in fits], rtol=1e-9, atol=0.0)
 
 
 def test_a_fresh_model_equals_the_kept_one() -> None:
     """Derived anew from the tally, as after a restart, a model scores as one that followed each update."""
     rng = np.random.default_rng(12)
     state = placement_state(simple("a", "b", policies={"m": {"kind": "linucb"}}))
+    x = sparse(np.ones(1))
     for i in range(2_000):
-        x = sparse(np.ones(1))
-        state.expose(i % 2, None, *x, NOW + i)
-        state.credit(i % 2, None, *x, NOW + i, (0.0, float(rng.normal())))
-    (kept,) = state.models.by_prior.values()
-    (fresh,) = LinearModels((1.0,), state.tally, 1.0).by_prior.values()
-    for model in (kept, fresh):
-        model.score(state.tally, *sparse(np.ones(1)))
+        state.expose(i % 2, None, x, NOW + i)
+        state.credit(i % 2, None, x, NOW + i, (0.0, float(rng.normal())))
+    derived = LinearModels((1.0,), state.tally, 1.0)
+    kept, fresh = (Scores(models.by_prior[1.0], state.tally, x) for models in (state.models, derived))
     assert np.allclose(kept.mean, fresh.mean, rtol=1e-9)
     assert np.allclose(kept.width, fresh.width, rtol=1e-12)
     assert kept.sigma == pytest.approx(fresh.sigma, rel=1e-9)
@@ -178,7 +177,7 @@ def test_millions_of_updates_stay_positive_definite_and_near_a_fresh_solve(
     base = contexts(rng, 64, d)
     if collinear:
         base = np.outer(base[:, 1], np.arange(1.0, d + 1.0)).astype(np.float32).astype(np.float64)
-    rows = [sparse(row * scale) for row in base]
+    rows = [entries(sparse(row * scale)) for row in base]
     outer = [np.outer(row, row) for row in (base * scale).astype(np.float32).astype(np.float64)]
     A, b, inverse, theta = np.zeros((d, d)), np.zeros(d), np.eye(d), np.zeros(d)
     drift = 0.0
@@ -199,7 +198,7 @@ def test_maintenance_looks_at_one_arm_a_time() -> None:
     models = LinearModels((1.0,), tally, 1.0)
     x = sparse(np.ones(1))
     for _ in range(REFACTOR_EVERY + 3):
-        models.expose(tally, 1, *x, 1.0, 1.0)
+        models.expose(tally, 1, x, 1.0, 1.0)
     assert models.by_prior[1.0].upkeep[1, UPDATES] < 4
 
 
@@ -214,14 +213,14 @@ def test_with_a_half_life_the_model_follows_the_scaled_tally() -> None:
     x, now = sparse(np.ones(1)), NOW
     for i in range(4_000):
         now += int(rng.exponential(DAY / 400)) + (DAY if i % 1_000 == 999 else 0)
-        state.expose(i % 2, None, *x, now)
-        state.credit(i % 2, None, *x, now, (0.0, 2.0 + float(rng.normal())))
+        state.expose(i % 2, None, x, now)
+        state.credit(i % 2, None, x, now, (0.0, 2.0 + float(rng.normal())))
         if i % 50 == 25:
-            model.score(state.tally, *x)
+            scores = Scores(model, state.tally, x)
             scale = state.forgetting.scale(now)
             n, r1 = scale * state.tally.n, scale * state.tally.r1
-            assert np.allclose(model.width**2, 1.0 / (1.0 + n), rtol=2 * (SCALE_TICK - 1.0))
-            assert np.allclose(model.mean, r1 / (1.0 + n), rtol=2 * (SCALE_TICK - 1.0))
+            assert np.allclose(scores.width**2, 1.0 / (1.0 + n), rtol=2 * (SCALE_TICK - 1.0))
+            assert np.allclose(scores.mean, r1 / (1.0 + n), rtol=2 * (SCALE_TICK - 1.0))
 
 
 def test_deferred_exposures_do_not_take_the_scale_back() -> None:
@@ -230,10 +229,10 @@ def test_deferred_exposures_do_not_take_the_scale_back() -> None:
     (model,) = state.models.by_prior.values()
     x, now = sparse(np.ones(1)), NOW + 10 * HOUR
     for i in range(100):
-        state.expose(0, None, *x, now - (i % 2) * 9 * HOUR)
-    model.score(state.tally, *x)
+        state.expose(0, None, x, now - (i % 2) * 9 * HOUR)
+    scores = Scores(model, state.tally, x)
     n = state.forgetting.scale(now) * state.tally.n[0]
-    assert model.width[0] ** 2 == pytest.approx(1.0 / (1.0 + n), rel=0.02)
+    assert scores.width[0] ** 2 == pytest.approx(1.0 / (1.0 + n), rel=0.02)
 
 
 @pytest.mark.parametrize("poison", ["A", "b", "inverse", "r2"])
@@ -271,8 +270,7 @@ def test_a_mended_model_is_used_again() -> None:
     model = LinearModels((1.0,), tally, 1.0).by_prior[1.0]
     model.inverse[0] = math.nan
     model.refresh(tally, 0, 1.0)
-    model.score(tally, *sparse(np.ones(2)))
-    assert model.usable
+    assert math.isfinite(Scores(model, tally, sparse(np.ones(2))).sigma)
     assert np.array_equal(model.inverse[0], np.eye(2))
 
 
@@ -288,8 +286,9 @@ def test_the_unit_of_rewards_does_not_matter(kind: str, unit: float) -> None:
     for state, scale in ((one, 1.0), (other, unit)):
         stratum = Stratum(state.config, 0, 0b111, in_scope=True)
         for i, reward in enumerate(rewards.tolist()):
-            state.expose(i % 3, stratum, *x, NOW + i)
-            state.credit(i % 3, stratum, *x, NOW + i, (0.0, reward * scale * (1.0 + 0.1 * (i % 3))))
-        pmfs.append(state.pmfs(stratum, *x, NOW + DAY)[1].copy())
+            state.expose(i % 3, stratum, x, NOW + i)
+            state.credit(i % 3, stratum, x, NOW + i, (0.0, reward * scale * (1.0 + 0.1 * (i % 3))))
+        state.draw(stratum, x, 1, 1.0, 0.5, NOW + DAY)
+        pmfs.append(stratum.pmfs[1])
     assert np.allclose(pmfs[0], pmfs[1], rtol=1e-6)
     assert 0.011 < pmfs[0].max() < 1.0

@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from bandit.kernels.decide import sample
 from bandit.placement import PlacementState
-from bandit.sampler import sample
 from bandit.strata import Stratum
-from tests.core.world import DAY, NOW, World, placement_state, simple
+from tests.core.world import DAY, NOW, Scores, World, placement_state, simple, sparse
 
 Floats = NDArray[np.float64]
-X = (np.zeros(1, np.uint16), np.ones(1, np.float32))
+X = sparse(np.ones(1))
 KINDS = ("static", "even", "best", "linear", "ucb")
 POLICIES: dict[str, dict[str, Any]] = {
     "even": {"kind": "uniform"},
@@ -34,8 +34,8 @@ def opened(state: PlacementState, mask: int) -> Stratum:
 
 def pmfs(state: PlacementState, stratum: Stratum, now_us: int = NOW + DAY) -> dict[str, Floats]:
     """Return every policy's pmf by name."""
-    rows = state.pmfs(stratum, *X, now_us)
-    return {policy.name: rows[j].copy() for j, policy in enumerate(state.policies)}
+    state.draw(stratum, X, 0, 1.0, 0.5, now_us)
+    return {policy.name: stratum.pmfs[j].copy() for j, policy in enumerate(state.config.policies)}
 
 
 @settings(max_examples=60, deadline=None)
@@ -64,8 +64,8 @@ def test_every_pmf_is_one(
     for arm, value in rewards:
         for stratum in (everyone, some):
             if stratum is not None and stratum.mask >> arm & 1:
-                state.expose(arm, stratum, *X, NOW)
-                state.credit(arm, stratum, *X, NOW, (0.0, min(max(value, 0.0), maximum or math.inf)))
+                state.expose(arm, stratum, X, NOW)
+                state.credit(arm, stratum, X, NOW, (0.0, min(max(value, 0.0), maximum or math.inf)))
     for stratum in (everyone, some or everyone):
         eligible = np.array([stratum.mask >> k & 1 for k in range(5)], bool)
         for name, pmf in pmfs(state, stratum).items():
@@ -94,7 +94,7 @@ def test_before_any_reward() -> None:
     assert np.allclose([first["best"], first["linear"]], 1 / 3)
     assert first["ucb"] == pytest.approx([0.9 + 0.1 / 3, 0.1 / 3, 0.1 / 3])
     for arm in (0, 0, 1, 2):
-        state.expose(arm, stratum, *X, NOW)
+        state.expose(arm, stratum, X, NOW)
     second = pmfs(state, stratum)
     assert np.allclose(second["linear"], 1 / 3)
     assert int(np.argmax(second["ucb"])) == 1
@@ -108,8 +108,8 @@ def test_linucb_by_hand() -> None:
         stratum = opened(state, 0b11)
         for arm, rewards in ((0, [1.0, 0.0, 1.0, 1.0, 0.0, 1.0]), (1, [0.0, 1.0])):
             for reward in rewards:
-                state.expose(arm, stratum, *X, NOW)
-                state.credit(arm, stratum, *X, NOW, (0.0, reward))
+                state.expose(arm, stratum, X, NOW)
+                state.credit(arm, stratum, X, NOW, (0.0, reward))
         assert pmfs(state, stratum)["m"].tolist() == [1.0 - best, float(best)]
         (model,) = state.models.by_prior.values()
         means = np.array([4 / 7, 1 / 3])
@@ -117,10 +117,11 @@ def test_linucb_by_hand() -> None:
             ((np.array(r) - m) ** 2).sum() + m * m
             for r, m in zip(([1, 0, 1, 1, 0, 1], [0, 1]), means, strict=True)
         )
-        assert np.allclose(model.mean, means)
-        assert np.allclose(model.width, [1 / math.sqrt(7), 1 / math.sqrt(3)])
+        scores = Scores(model, state.tally, X)
+        assert np.allclose(scores.mean, means)
+        assert np.allclose(scores.width, [1 / math.sqrt(7), 1 / math.sqrt(3)])
         guess = 5 / 8  # the mean squared reward, worth as many observations as there are columns: one
-        assert model.sigma == pytest.approx(math.sqrt((squares + guess) / (8 + 1)))
+        assert scores.sigma == pytest.approx(math.sqrt((squares + guess) / (8 + 1)))
 
 
 def test_two_arms_of_linear_thompson_are_a_normal_tail() -> None:
@@ -129,11 +130,12 @@ def test_two_arms_of_linear_thompson_are_a_normal_tail() -> None:
     stratum = opened(state, 0b11)
     rng = np.random.default_rng(1)
     for i in range(400):
-        state.expose(i % 2, stratum, *X, NOW)
-        state.credit(i % 2, stratum, *X, NOW, (0.0, float(rng.normal(1.0 + 0.1 * (i % 2)))))
+        state.expose(i % 2, stratum, X, NOW)
+        state.credit(i % 2, stratum, X, NOW, (0.0, float(rng.normal(1.0 + 0.1 * (i % 2)))))
     pmf = pmfs(state, stratum)["linear"]
     (model,) = state.models.by_prior.values()
-    z = (model.mean[0] - model.mean[1]) / (0.5 * model.sigma * math.hypot(*model.width))
+    scores = Scores(model, state.tally, X)
+    z = (scores.mean[0] - scores.mean[1]) / (0.5 * scores.sigma * math.hypot(*scores.width))
     expected = 0.5 * math.erfc(-z / math.sqrt(2.0))
     assert pmf[0] == pytest.approx(0.9 * expected + 0.05, abs=1e-5)
 
@@ -148,9 +150,9 @@ def test_thompson_by_monte_carlo(maximum: float | None) -> None:
     stratum = opened(state, 0b111)
     rng = np.random.default_rng(2)
     for i in range(90):
-        state.expose(i % 3, stratum, *X, NOW)
+        state.expose(i % 3, stratum, X, NOW)
         if rng.random() < 0.2 + 0.05 * (i % 3):
-            state.credit(i % 3, stratum, *X, NOW, (0.0, 2.0))
+            state.credit(i % 3, stratum, X, NOW, (0.0, 2.0))
     n, r1, r2 = stratum.tally.n, stratum.tally.r1, stratum.tally.r2
     if maximum:
         draws = rng.beta(1 + r1 / 2, 1 + n - r1 / 2, (10**6, 3))

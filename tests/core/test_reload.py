@@ -7,6 +7,7 @@ from bandit.config import ConfigError, column_names
 from bandit.counters import Outcome
 from bandit.engine import Choice
 from bandit.errors import BanditError, Reason
+from bandit.features import entries
 from bandit.migrate import warnings_between
 from tests.core.world import DAY, HOUR, Document, World, config, hero, simple, snapshot
 
@@ -101,7 +102,7 @@ def test_a_reward_finds_its_arm_and_columns_after_a_move() -> None:
     assert world.reward(choice, "visit") is Outcome.APPLIED
     assert by_arm(world, "womens") == (1.0, 1.0)
     encoder = world.state().encoder
-    index, value, _ = encoder.encode(WEB, {"returning": 1.0, "aa": 0.0})
+    index, value = entries(encoder.encode(WEB, {"returning": 1.0, "aa": 0.0})[0])
     expected = np.zeros(encoder.columns)
     expected[index] = value
     assert world.state().tally.b[world.state().arm_index("womens")].tolist() == expected.tolist()

@@ -7,6 +7,7 @@ import pytest
 
 from bandit.counters import Outcome
 from bandit.errors import BanditError, Reason
+from bandit.features import entries
 from tests.core.world import NOW, SECOND, World, hero, simple, snapshot
 
 WEB = {"platform": "web"}
@@ -170,7 +171,7 @@ def test_a_reward_credits_the_context_of_its_decision() -> None:
         world.choose("p", f"other{i}", {"platform": "app"}, {"history": float(i)})
     before = world.state().tally.b.copy()
     world.reward(choice, "visit", 2.0)
-    index, value, _ = world.state().encoder.encode(WEB, {"history": 100.0, "returning": 1.0})
+    index, value = entries(world.state().encoder.encode(WEB, {"history": 100.0, "returning": 1.0})[0])
     expected = np.zeros_like(before)
     expected[world.state().arm_index(choice.arm), index] = 2.0 * value.astype(float)
     assert np.array_equal(world.state().tally.b - before, expected)

@@ -7,11 +7,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from bandit.decision import Decision
 from bandit.engine import Choice
 from bandit.errors import BanditError, Reason
 from bandit.hashing import HASH_SPACE
+from bandit.placement import PlacementState
 from bandit.ramp import Router, learned_share
 from bandit.records import Decided
+from bandit.tally import Floats
 from tests.core.world import DAY, KEYS, NOW, SECOND, World, config, hero, simple
 
 ALPHA = 1e-4
@@ -26,6 +29,13 @@ def decision_of(world: World, choice: Choice) -> Decided:
     assert isinstance(record, Decided)
     assert world.engine._sealer.open(choice.decision_id).counter == record.decision.counter
     return record
+
+
+def pmfs_of(state: PlacementState, decision: Decision) -> Floats:
+    """Return every policy's pmf (policies, arms) behind the last decision."""
+    stratum = state.strata.at(decision.stratum)
+    assert stratum is not None
+    return stratum.pmfs
 
 
 @pytest.mark.parametrize("units", ["new", "returning", "none"])
@@ -47,7 +57,7 @@ def test_served_frequencies_match_reported_propensities(units: str) -> None:
         choice = world.choose("p", unit, {"platform": platform}, {"history": float(rng.gamma(1.0, 300.0))})
         decision = decision_of(world, choice).decision
         state = world.state()
-        mu = state.shares(world.now) @ state._pmfs
+        mu = state.shares(world.now) @ pmfs_of(state, decision)
         assert choice.propensity == pytest.approx(mu[decision.arm], rel=1e-12)
         served[decision.stratum][decision.arm] += 1
         expected[decision.stratum] += mu
@@ -71,12 +81,11 @@ def test_policies_serve_their_own_pmf() -> None:
         choice = world.choose("p", f"u{i}", {"platform": "web"})
         decision = decision_of(world, choice).decision
         counts[decision.policy, decision.arm] += 1
-        sums[decision.policy] += world.state()._pmfs[decision.policy]
+        sums[decision.policy] += pmfs_of(world.state(), decision)[decision.policy]
     assert counts.sum(axis=1) == pytest.approx(sums.sum(axis=1))
     served = counts.sum(axis=1) > 0
-    assert [policy.name for policy, some in zip(world.state().policies, served, strict=True) if not some] == [
-        "even"
-    ]
+    policies = world.state().config.policies
+    assert [policy.name for policy, some in zip(policies, served, strict=True) if not some] == ["even"]
     for observed, expected in zip(counts[served], sums[served], strict=True):
         assert stats.chisquare(observed, expected).pvalue > ALPHA
     shares = world.state().shares(world.now)

@@ -8,7 +8,7 @@ import pytest
 from bandit.counters import Outcome
 from bandit.errors import BanditError, Reason
 from bandit.strata import OVERFLOW, Stratum
-from tests.core.world import DAY, NOW, SECOND, Document, World, config, simple
+from tests.core.world import DAY, NOW, SECOND, Document, World, config, simple, sparse
 
 PLATFORM = {"platform": {"kind": "category", "values": ["web", "app"]}}
 LEARN = {"policies": {"t": 1.0}, "from": 1.0}
@@ -40,9 +40,8 @@ def test_an_arm_of_one_audience_is_not_compared_with_another() -> None:
                 world.reward(choice)
         web = world.state().strata.get(0b11, in_scope=True)
         assert web is not None
-        pmf = np.zeros(2)
-        world.state().policies[-1].pmf(web, world.now + DAY, pmf)
-        assert pmf[1] > 0.5
+        world.state().draw(web, sparse(np.ones(1)), 0, 1.0, 0.5, world.now + DAY)
+        assert web.pmfs[-1, 1] > 0.5
         pooled = world.state().tally.r1 / world.state().tally.n
         assert pooled[0] > pooled[1]
 
@@ -77,8 +76,7 @@ def test_the_pmf_is_refreshed_by_growth_or_time_and_only_with_news() -> None:
     stratum = Stratum(config(p=simple()).placements["p"], 0, 0b11, in_scope=True)
 
     def news(count: float) -> None:
-        stratum.tally.n[0] += count
-        stratum.news += 1
+        stratum.expose(0, count)
 
     assert stratum.due(NOW)
     assert not stratum.due(NOW + DAY)
@@ -102,17 +100,12 @@ def test_what_is_served_from_the_cache_is_what_is_reported() -> None:
         choice = world.choose()
         if choice.arm == "a":
             world.reward(choice, value=2.0 if world.now % 7 else 1.0)
-    cached = world.state().pmfs(*_at(world))[1].copy()
     choice = world.choose()
+    (stratum,) = world.state().strata
+    cached = stratum.pmfs[1].copy()
     world.reward(choice, value=100.0)
     again = world.choose()
     assert again.propensity == cached["ab".index(again.arm)]
-
-
-def _at(world: World) -> tuple[Stratum, np.ndarray, np.ndarray, int]:
-    (stratum,) = world.state().strata
-    index, value, _ = world.state().encoder.encode({}, {})
-    return stratum, index, value, world.now
 
 
 def test_requests_that_name_arms_leave_half_of_the_strata_to_the_others() -> None:

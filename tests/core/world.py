@@ -5,15 +5,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bandit.config import Config, parse
 from bandit.counters import Outcome
 from bandit.engine import Choice, Engine
+from bandit.features import entries, packed
+from bandit.kernels.decide import score
+from bandit.model import LinearModel
 from bandit.placement import PlacementState
 from bandit.records import Record
 from bandit.state import State
-from bandit.tally import Indices, Tally, Values
+from bandit.tally import Floats, Tally
 from bandit.token import Keys
 
 NOW = 1_800_000_000_000_000
@@ -146,7 +148,16 @@ def tally_bytes(tally: Tally) -> list[bytes]:
     return [np.ascontiguousarray(array).tobytes() for array in tally.arrays()]
 
 
-def sparse(dense: NDArray[np.float64]) -> tuple[Indices, Values]:
-    """Return a dense vector as index and value."""
-    index = np.flatnonzero(dense).astype(np.uint16)
-    return index, dense[index].astype(np.float32)
+def sparse(dense: Floats) -> bytes:
+    """Return a dense vector as x."""
+    index = np.flatnonzero(dense)
+    return packed(index, dense[index])
+
+
+class Scores:
+    """What a model says of every arm in context x: `mean`, `width`, `sd` (arms,) and `sigma`."""
+
+    def __init__(self, model: LinearModel, tally: Tally, x: bytes) -> None:
+        scores = np.zeros((3, len(model.posterior)))
+        self.sigma = score(tally.sums, model.posterior, model.upkeep, *entries(x), scores)
+        self.mean, self.width, self.sd = scores

@@ -123,8 +123,10 @@ def chosen(world: World, rng: random.Random) -> Choice | None:
         return None
     state, record = world.state(name), world.journal[-1]
     assert isinstance(record, Decided)
-    assert np.allclose(state._pmfs.sum(axis=1), 1.0, atol=1e-9)
-    assert (state._pmfs >= 0.0).all()
+    stratum = state.strata.at(record.decision.stratum)
+    if stratum is not None:
+        assert np.allclose(stratum.pmfs.sum(axis=1), 1.0, atol=1e-9)
+        assert (stratum.pmfs >= 0.0).all()
     assert 0.0 < choice.propensity < 1.0 + 1e-9
     assert state.counters.degraded.sum() == 0
     assert record.decision.probabilities[record.decision.policy] > 0.0
