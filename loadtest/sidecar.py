@@ -28,17 +28,20 @@ class Sidecar:
 
 @contextmanager
 def running(
-    folder: Path, config: Mapping[str, object] | None = None, options: Sequence[str] = ()
+    folder: Path,
+    config: Mapping[str, object] | None = None,
+    options: Sequence[str] = (),
+    program: Sequence[str] = ("server",),
 ) -> Iterator[Sidecar]:
     """Serve `config` (None: the embedded example) with its data in `folder`, until the block ends.
 
-    `options` are further options of `serve`.
+    `options` are further options of `serve`. `program` is the module to run, with arguments before `serve`.
 
     Raises RuntimeError with its log when it does not get ready, or does not end by itself when told to.
     """
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "server", "serve", "--data-dir", str(folder / "data")]
+    command = [sys.executable, "-m", *program, "serve", "--data-dir", str(folder / "data")]
     command += ["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", *options]
     if config is not None:
         path = folder / "config.yaml"

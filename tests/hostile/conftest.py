@@ -1,0 +1,15 @@
+"""A sidecar to be attacked: a process of its own, with timeouts of about a second."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from loadtest import hostile_server
+from loadtest.sidecar import Sidecar
+
+
+@pytest.fixture(scope="session")
+def victim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sidecar]:
+    """It serves the embedded example to all the tests here, one after another: none may leave a mark."""
+    with hostile_server.running(tmp_path_factory.mktemp("victim")) as made:
+        yield made

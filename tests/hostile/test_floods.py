@@ -1,0 +1,117 @@
+"""Floods and breaches against a whole sidecar: thrown out; others keep their answers, nothing stays."""
+
+import random
+import time
+
+import pytest
+
+from loadtest.sidecar import Sidecar
+from tests.hostile import frames, mutations, peers
+from tests.hostile.attacks import BREACHES, FLOODS, GAMES
+from tests.hostile.hordes import CLOSED_WINDOWS, DEAF_BATCHES, DEAF_BATCHES_BY_WINDOW
+from tests.hostile.peers import Beside
+from tests.transport.http2_client import CHOOSE, Http2Client
+
+FLOOD_S = 10.0
+"""Seconds in which every flood is over: those that are stopped by a timeout take four."""
+
+GROWTH_BYTES_MAX = 16_000_000
+"""Memory that may remain: allocators keep some of what was freed, and the process has just begun."""
+
+RESIDENT_BYTES_MAX = 128_000_000
+"""Memory that an attack may take meanwhile."""
+
+BOX_S = 4.0
+
+SETTLE_S = 5.0
+
+UNREAD = {
+    "batches, the socket": DEAF_BATCHES,
+    "batches, the window": DEAF_BATCHES_BY_WINDOW,
+    "calls, the streams' windows": CLOSED_WINDOWS,
+}
+"""Answers that are not read, by what holds them back."""
+
+
+@pytest.mark.parametrize("name", FLOODS)
+def test_a_flood_is_stopped(victim: Sidecar, name: str) -> None:
+    """The connection is closed; a client beside gets all its answers; descriptors and memory return."""
+    with Beside(victim.target) as beside:
+        before = peers.usage(victim.pid)
+        ending = peers.flood(victim.target, FLOODS[name], FLOOD_S)
+        after = peers.settled(victim.pid, before, SETTLE_S, GROWTH_BYTES_MAX)
+    assert ending.closed, ending
+    assert after.descriptors <= before.descriptors
+    assert after.resident_bytes - before.resident_bytes <= GROWTH_BYTES_MAX
+    assert max(beside.took_s) < FLOOD_S
+
+
+def test_what_is_no_http2_is_thrown_out(victim: Sidecar) -> None:
+    """At once, with a GOAWAY to who speaks HTTP/2."""
+    with Beside(victim.target):
+        for name, data in BREACHES.items():
+            closed, said = peers.told(victim.target, data, wait_s=FLOOD_S)
+            assert closed, name
+            assert frames.goaway_code(said) != 0, name
+
+
+def test_a_broken_stream_costs_its_connection_at_most(victim: Sidecar) -> None:
+    """The stream or the connection ends; nothing is applied, nobody else notices."""
+    with Beside(victim.target):
+        for name, data in GAMES.items():
+            closed, said = peers.told(
+                victim.target, frames.opening() + data + frames.ping(b"12345678"), wait_s=0.3
+            )
+            kinds = {part.kind for part in frames.split(said) if part.stream in {0, 1}}
+            assert closed or kinds & {frames.Kind.RST_STREAM, frames.Kind.PING}, name
+
+
+@pytest.mark.parametrize("name", UNREAD)
+def test_answers_that_nobody_reads_are_bounded(victim: Sidecar, name: str) -> None:
+    """Large answers pile up to a bound, then the connection is closed, and the memory returns."""
+
+    def watch() -> int:
+        return peers.usage(victim.pid).resident_bytes
+
+    before = peers.usage(victim.pid)
+    ending = peers.flood(victim.target, UNREAD[name], FLOOD_S, watch=watch)
+    assert ending.closed, ending
+    assert ending.watched - before.resident_bytes < RESIDENT_BYTES_MAX
+    after = peers.settled(victim.pid, before, SETTLE_S, GROWTH_BYTES_MAX)
+    assert after.resident_bytes - before.resident_bytes <= GROWTH_BYTES_MAX
+    assert after.descriptors <= before.descriptors
+
+
+def test_wrong_frames_over_the_wire(victim: Sidecar) -> None:
+    """Fuzzed streams, for some seconds: the process lives, answers others, and holds nothing afterwards."""
+    rng = random.Random(26)
+    tried = 0
+    before = peers.usage(victim.pid)
+    end_s = time.monotonic() + BOX_S
+    with Beside(victim.target):
+        while time.monotonic() < end_s:
+            peers.told(victim.target, mutations.hostile(rng), wait_s=0.01)
+            tried += 1
+    assert tried > 50
+    after = peers.settled(victim.pid, before, SETTLE_S, GROWTH_BYTES_MAX)
+    assert after.descriptors <= before.descriptors
+    assert after.resident_bytes - before.resident_bytes <= GROWTH_BYTES_MAX
+
+
+def test_wrong_protobufs_over_the_wire(victim: Sidecar) -> None:
+    """Any bytes as a message get a status of gRPC's, in time; never INTERNAL, never a reset."""
+    rng = random.Random(27)
+    codes = set()
+    with Beside(victim.target), Http2Client(victim.target, wait_s=FLOOD_S) as client:
+        end_s = time.monotonic() + BOX_S / 2
+        while time.monotonic() < end_s:
+            body = bytearray(peers.DEMO_CHOOSE)
+            for _ in range(rng.randrange(1, 5)):
+                body[rng.randrange(len(body))] = rng.randrange(256)
+            path = rng.choice([CHOOSE, *mutations.PATHS[1:3]])
+            response = client.call(path, bytes(body))
+            assert response.reset is None
+            codes.add(response.grpc_status)
+    assert None not in codes
+    assert codes <= {0, 3, 5}
+    assert 3 in codes
