@@ -76,6 +76,15 @@ placements:
 """
 
 
+Dial = Callable[[str], grpc.Channel]
+"""Opens a channel to a target."""
+
+
+def dial_plain(target: str) -> grpc.Channel:
+    """A channel with a connection of its own; grpcio otherwise shares them in a process."""
+    return grpc.insecure_channel(target, [("grpc.use_local_subchannel_pool", 1)])
+
+
 class Loop:
     """An event loop in a thread, of the kind `serve` runs on; every in-process sidecar lives on it."""
 
@@ -106,12 +115,12 @@ class Loop:
 class Running:
     """One in-process sidecar with channels to it."""
 
-    def __init__(self, loop: Loop, sidecar: Sidecar, config: Path) -> None:
+    def __init__(self, loop: Loop, sidecar: Sidecar, config: Path, dial: Dial) -> None:
         self.loop = loop
         self.sidecar = sidecar
         self.config = config
         self.target = str(sidecar.listening[0])
-        self.channel = grpc.insecure_channel(self.target, [("grpc.use_local_subchannel_pool", 1)])
+        self.channel = dial(self.target)
         self.operator_channel = grpc.insecure_channel(str(sidecar.operator_listening))
         self.bandit: pb_grpc.BanditServiceStub = pb_grpc.BanditServiceStub(self.channel)
         self.operator: pb_grpc.OperatorServiceStub = pb_grpc.OperatorServiceStub(self.operator_channel)
@@ -160,9 +169,16 @@ def settings_in(folder: Path, **changes: Any) -> Settings:
 
 @contextmanager
 def running(
-    loop: Loop, folder: Path, text: str = CONFIG, *, wait: bool = True, clock: Any = None, **changes: Any
+    loop: Loop,
+    folder: Path,
+    text: str = CONFIG,
+    *,
+    wait: bool = True,
+    clock: Any = None,
+    dial: Dial = dial_plain,
+    **changes: Any,
 ) -> Iterator[Running]:
-    """A sidecar in this process, serving `text`; ready unless `wait` is False."""
+    """A sidecar in this process, serving `text`; ready unless `wait` is False; `changes` are of Settings."""
     settings = settings_in(folder, **changes)
     path = folder / "config.yaml"
     path.write_text(text)
@@ -178,7 +194,7 @@ def running(
             await sidecar.wait_ready()
         return sidecar
 
-    result = Running(loop, loop.run(start()), path)
+    result = Running(loop, loop.run(start()), path, dial)
     try:
         yield result
     finally:

@@ -136,12 +136,14 @@ class Http2Client:
         self.pongs: list[bytes] = []
         self.pings = 0
         self.server_settings: dict[int, int] = {}
+        self.acknowledged = 0
         self.goaways: list[ngh2.GoAwayReceived] = []
+        self.over = False
         self.disconnected = False
         self._held: bytearray | None = None
         self.socket = connect(target, tls, wait_s, receive_buffer_bytes)
         config = ngh2.Configuration(
-            auto_window_update=auto_window, stream_reset_rate_limit=(10**9, 10**9), max_outbound_ack=10**6
+            auto_window_update=auto_window, max_outbound_ack=10**6, peer_max_concurrent_streams=10**6
         )
         self.connection = ngh2.Connection(ngh2.Role.CLIENT, config)
         self.connection.initiate_connection(dict(settings or {}))
@@ -158,6 +160,10 @@ class Http2Client:
     def close(self) -> None:
         """Close the socket without a word."""
         self.socket.close()
+
+    def greet(self) -> None:
+        """Return when both sides know each other's settings: until then neither holds the other to them."""
+        self.until(lambda: self.server_settings and self.acknowledged)
 
     # What goes out
 
@@ -280,6 +286,11 @@ class Http2Client:
         """Read until the server has closed the connection."""
         self.until(lambda: self.disconnected, wait_s)
 
+    def until_readable(self) -> None:
+        """Return when the server has said something that is not read yet, without reading it."""
+        self.socket.settimeout(self.wait_s)
+        assert self.socket.recv(1, socket.MSG_PEEK)
+
     def synchronise(self) -> None:
         """Return when the server has read all that was sent so far: a PING and its answer.
 
@@ -300,12 +311,15 @@ class Http2Client:
         if not data:
             self.disconnected = True
             return
+        if self.over:
+            return  # HTTP/2 has ended; what the server still sends before it closes means nothing
         self.connection.receive_data(data)
-        self.flush()
         for event in self.connection.events():
             self._take(event)
+        if not self.over:
+            self.flush()
 
-    def _take(self, event: ngh2.Event) -> None:
+    def _take(self, event: ngh2.Event) -> None:  # noqa: C901 - a case for each event
         match event:
             case ngh2.ResponseReceived(stream_id, headers, end):
                 found = self.responses[stream_id]
@@ -329,6 +343,10 @@ class Http2Client:
                 self.pings += 1
             case ngh2.SettingsReceived(settings):
                 self.server_settings.update(settings)
+            case ngh2.SettingsAcknowledged():
+                self.acknowledged += 1
+            case ngh2.ConnectionClosed():
+                self.over = True
             case ngh2.GoAwayReceived():
                 self.goaways.append(event)
             case _:

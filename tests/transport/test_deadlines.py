@@ -1,0 +1,140 @@
+"""Deadlines and cancellations: what they stop, what they leave, and that they cost nobody a connection."""
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import grpc
+import pytest
+
+from server.pb import bandit_pb2 as pb
+from tests.server.running import WAIT_S, Loop, unary
+from tests.transport.doors import BareDoor, SidecarDoor
+from tests.transport.http2_client import message
+from tests.transport.stand_in import BUSY, ECHO, LATER
+
+CANCELLED_CALLS = 2_000
+"""Twice the 1,000 resets that libnghttp2 lets a connection send at once, and sixty times its 33 a second."""
+
+
+@contextmanager
+def busy(loop: Loop, seconds: float) -> Iterator[None]:
+    """The loop does nothing else for so long, beginning before the block does."""
+    occupied = threading.Event()
+
+    def spin() -> None:
+        occupied.set()
+        end_s = time.monotonic() + seconds
+        while time.monotonic() < end_s:
+            pass
+
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(loop.call, spin)
+        assert occupied.wait(WAIT_S)
+        yield
+        done.result(WAIT_S)
+
+
+def test_a_deadline_that_passes_in_the_queue(service: SidecarDoor) -> None:
+    """The server is busy past the deadline: DEADLINE_EXCEEDED at the client, and no decision."""
+    service.sidecar.choose()
+    before = service.decisions()
+    with busy(service.sidecar.loop, 0.3), pytest.raises(grpc.RpcError) as caught:
+        service.sidecar.bandit.Choose(pb.ChooseRequest(placement="hero"), timeout=0.1)
+    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    service.sidecar.choose()  # whatever was queued before it has been looked at
+    assert service.decisions() == before + 1
+
+
+def test_a_deadline_that_passed_before_its_turn(door: BareDoor) -> None:
+    """Behind a slow call two others wait: the one past its deadline is refused and not executed."""
+    before = door.bare.executed()
+    with door.raw() as client:
+        with client.one_write():
+            client.send(client.open(BUSY), message(b"50"), end=True)
+            late = client.open(ECHO, [(b"grpc-timeout", b"5m")])
+            client.send(late, message(b"late"), end=True)
+            generous = client.open(ECHO, [(b"grpc-timeout", b"1M")])
+            client.send(generous, message(b"generous"), end=True)
+        assert client.response(generous).messages == [b"generous"]
+        assert client.response(late).grpc_status == grpc.StatusCode.DEADLINE_EXCEEDED.value[0]
+    assert door.bare.executed() == before + 1
+
+
+def test_a_deadline_that_passes_under_way(door: BareDoor) -> None:
+    """A call that waits for something is ended by the client at its deadline; what it began stays begun."""
+    door.bare.hold()
+    before = door.bare.executed(LATER)
+    with door.channel() as channel:
+        call: Any = channel.unary_unary(LATER)
+        with pytest.raises(grpc.RpcError) as caught:
+            call(b"later", timeout=0.1)
+        assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        assert unary(channel, ECHO, b"next") == b"next"
+    assert door.bare.executed(LATER) == before + 1
+    door.bare.release()
+
+
+def test_cancelled_calls_cost_no_connection(door: BareDoor) -> None:
+    """2,000 calls on one connection, each third cancelled under way: no GOAWAY, and all others answered."""
+    door.bare.hold()
+    try:
+        with door.raw() as client:
+            for round_number in range(CANCELLED_CALLS // 20):
+                waiting = [client.open(LATER) for _ in range(20)]
+                asked = [client.open(ECHO) for _ in range(40)]
+                for stream_id in (*waiting, *asked):
+                    client.send(stream_id, message(b"%d" % round_number), end=True)
+                for stream_id in waiting:
+                    client.reset(stream_id)
+                for stream_id in asked:
+                    assert client.response(stream_id).messages == [b"%d" % round_number]
+            assert (client.goaways, client.disconnected) == ([], False)
+    finally:
+        door.bare.release()
+
+
+def test_clients_that_cancel_on_deadlines_stay_connected(door: BareDoor) -> None:
+    """Grpcio's client with a third of its calls on deadlines too short: its channel never leaves READY."""
+    door.bare.hold()
+    states: list[grpc.ChannelConnectivity] = []
+    try:
+        with door.channel() as channel, ThreadPoolExecutor(16) as pool:
+            unary(channel, ECHO, b"hello")
+            channel.subscribe(states.append)
+
+            def call(number: int) -> grpc.StatusCode | None:
+                if number % 3:
+                    assert unary(channel, ECHO, b"%d" % number) == b"%d" % number
+                    return None
+                late: Any = channel.unary_unary(LATER)
+                with pytest.raises(grpc.RpcError) as caught:
+                    late(b"", timeout=0.005)
+                return caught.value.code()
+
+            codes = list(pool.map(call, range(1_500)))
+    finally:
+        door.bare.release()
+    assert set(codes) == {None, grpc.StatusCode.DEADLINE_EXCEEDED}
+    assert set(states) <= {grpc.ChannelConnectivity.READY}
+
+
+def test_explicit_cancellations(door: BareDoor) -> None:
+    """Futures cancelled at once: CANCELLED at the client, the server goes on."""
+    door.bare.hold()
+    try:
+        with door.channel() as channel:
+            call: Any = channel.unary_unary(LATER)
+            futures = [call.future(b"") for _ in range(100)]
+            for future in futures:
+                future.cancel()
+            assert all(future.cancelled() for future in futures)
+            assert unary(channel, ECHO, b"next") == b"next"
+            kept = call.future(b"kept", timeout=WAIT_S)
+            door.bare.release()
+            assert kept.result() == b"kept"
+    finally:
+        door.bare.release()
