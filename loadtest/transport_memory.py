@@ -18,13 +18,13 @@ import click
 from loadtest.transport_load import Shape, frame, need_h2load, run
 from loadtest.transport_subjects import Server, request, sidecar
 
-STEADY = Shape(16, 20)
+STEADY = Shape(16, 5)
 CHURN = Shape(50, 1)
 CHURN_RUNS = 10
 CHURN_CALLS = 1000
 """Calls of one h2load of the churn: 20 on each of its connections."""
 PORTION = 100_000
-REFUSED_MAX = 0.01
+REFUSED_MAX = 0.1
 """Part of the calls that may be refused: a server that was held up for 50 ms refuses those that waited."""
 WARM_UP = 200_000
 GROWTH_PART = 0.01

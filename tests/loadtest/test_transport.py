@@ -142,25 +142,29 @@ def test_only_ok_answers_count() -> None:
     assert ok_calls(page) == 7
 
 
-@pytest.mark.parametrize(("refusals", "repeated"), [(0, 0), (2, 2)])
-def test_a_run_with_a_refusal_is_repeated(
-    monkeypatch: pytest.MonkeyPatch, refusals: int, repeated: int
-) -> None:
-    """Until all calls of one were answered OK; how often is told."""
+def test_a_run_is_repeated_until_it_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One with a refusal never does; of disturbed ones the least disturbed; how often is told."""
     monkeypatch.setattr(bench.Bench, "__init__", lambda *_: None)
-    made: list[int] = []
-
-    def timed(_self: object, _server: Server, _shape: Shape, calls: int, before: int) -> bench.Measured:
-        made.append(calls if before >= refusals else calls - 1)
-        return bench.Measured(1.0, 1.0, repeated=before)
-
-    monkeypatch.setattr(bench.Bench, "_timed", timed)
     monkeypatch.setattr(bench, "run", lambda *_: Load(10, 10.0, 1.0, 0.1))
     monkeypatch.setattr(bench.Bench, "_request", Path(), raising=False)
-    measured = bench.Bench(Path(), 0, 0).measure(Server("", 0, lambda: sum(made)), bench.SINGLE)
-    assert measured.repeated == repeated
-    runs_made = {("x", bench.SINGLE): [measured]}
-    assert ("2 runs were repeated" in bench.disturbances(runs_made)) == (repeated == 2)
+
+    def measure(*others: float | None) -> bench.Measured:
+        """What becomes of runs with these disturbances; None: one with a refusal."""
+        answered: list[int] = []
+
+        def timed(_self: object, _server: Server, _shape: Shape, calls: int) -> bench.Measured:
+            disturbed = others[len(answered)]
+            answered.append(calls - (disturbed is None))
+            return bench.Measured(1.0, 1.0, others=disturbed or 0.0)
+
+        monkeypatch.setattr(bench.Bench, "_timed", timed)
+        return bench.Bench(Path(), 0, 0).measure(Server("", 0, lambda: sum(answered)), bench.SINGLE)
+
+    assert measure(0.01) == bench.Measured(1.0, 1.0, others=0.01)
+    assert measure(None, 0.5, 0.02) == bench.Measured(1.0, 1.0, others=0.02, repeated=2)
+    best = measure(0.5, 0.2, None, 0.4)
+    assert best == bench.Measured(1.0, 1.0, others=0.2, repeated=3)
+    assert "3 runs were repeats" in bench.disturbances({("x", bench.SINGLE): [best]})
 
 
 def test_a_server_that_goes_on_refusing_is_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
