@@ -4,6 +4,7 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
+NODE := tests/interop/node
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
@@ -36,8 +37,12 @@ serve: install ## the sidecar on its embedded example configuration, loopback on
 demo: install ## serve, simulate shoppers against it, print what was learned, stop
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/demo.sh $(ARGS)
 
-test: dev ## every test; ARGS='-k token' for some
+test: dev $(NODE)/node_modules/.package-lock.json ## every test; ARGS='-k token' for some
 	$(BIN)/python -m pytest $(ARGS)
+
+$(NODE)/node_modules/.package-lock.json: $(NODE)/package.json
+	@if command -v npm >/dev/null; then cd $(NODE) && npm install --silent --no-package-lock --no-audit --no-fund; \
+	else echo "Node is not here: the tests of its client are skipped"; fi
 
 check: dev lint ## lint, format, types, generated code up to date, buf lint
 	$(BIN)/python -m mypy
@@ -82,5 +87,5 @@ pins: dev ## newest versions that fit, with hashes, into constraints*.txt
 	sh .ci/pins $(VENV)/uv/bin/uv
 
 clean: ## remove what the other targets made, except data/: a server may have learned in it
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	rm -rf $(VENV) $(NODE)/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +

@@ -6,7 +6,7 @@ from google.rpc import status_pb2
 
 from tests.server.running import item_info
 from tests.transport.doors import BareDoor
-from tests.transport.http2_client import message
+from tests.transport.http2_client import DATA, frame, message
 from tests.transport.stand_in import CHAT, ECHO, LARGE, LATER, PLAIN, REFUSE
 
 
@@ -179,3 +179,17 @@ def test_answers_hold_up_no_smaller_ones(door: BareDoor) -> None:
             client.send(small, message(b"hi"), end=True)
         assert client.response(small).messages == [b"hi"]
         assert len(client.response(large).messages[0]) == 3_000_000
+
+
+def test_the_rest_of_a_refused_message_is_no_flood(door: BareDoor) -> None:
+    """What was on its way when a call was refused is dropped, ten times over; the connection goes on."""
+    with door.raw() as client:
+        for _ in range(10):
+            stream_id = client.open(ECHO)
+            client.send(stream_id, message(b"", length=2**21) + bytes(10_000))
+            assert client.response(stream_id).grpc_status == 8
+            # by hand, as the client's own side of the stream is closed by now; within the stream's window
+            for _ in range(12):
+                client.raw(frame(DATA, 0, stream_id, bytes(16_000)))
+            assert client.call(ECHO, b"between").messages == [b"between"]
+        assert client.goaways == []

@@ -1,4 +1,4 @@
-"""A whole connection without a socket: the same bytes in any pieces are the same calls and the same answers."""
+"""A whole connection without a socket: the same bytes in any pieces are the same calls and answers."""
 
 import gzip
 from collections.abc import Callable, Sequence
