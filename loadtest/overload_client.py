@@ -18,7 +18,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import cast
 
@@ -42,18 +42,19 @@ RESETS_UNBOUNDED = (10**9, 10**9)
 
 @dataclass(slots=True)
 class Book:
-    """What became of every call. `hints`: answers whose details hold a google.rpc.RetryInfo."""
+    """What became of every call. `hinted`: whether its details hold a google.rpc.RetryInfo."""
 
     due_s: list[float] = field(default_factory=list)
     took_s: list[float] = field(default_factory=list)
     code: list[int] = field(default_factory=list)
-    hints: int = 0
+    hinted: list[bool] = field(default_factory=list)
 
-    def enter(self, due_s: float, took_s: float, code: int) -> None:
+    def enter(self, due_s: float, took_s: float, code: int, *, hinted: bool = False) -> None:
         """One call's end."""
         self.due_s.append(due_s)
         self.took_s.append(took_s)
         self.code.append(code)
+        self.hinted.append(hinted)
 
 
 class Link(asyncio.Protocol):
@@ -145,10 +146,9 @@ class Link(asyncio.Protocol):
             return
         found = dict(headers)
         code = int(found.get(b"grpc-status", b"2"))
-        if code:
-            details = found.get(b"grpc-status-details-bin", b"")
-            self._book.hints += b"google.rpc.RetryInfo" in base64.b64decode(details + b"==")
-        self._book.enter(due_s, time.monotonic() - due_s, code)
+        details = found.get(b"grpc-status-details-bin", b"")
+        hinted = b"google.rpc.RetryInfo" in base64.b64decode(details + b"==")
+        self._book.enter(due_s, time.monotonic() - due_s, code, hinted=hinted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,12 +221,12 @@ class Record:
     due_s: Seconds
     took_s: Seconds
     code: NDArray[np.int64]
-    hints: int
+    hinted: NDArray[np.bool_]
 
     def between(self, from_s: float, to_s: float) -> "Record":
         """The calls that were due in this span of CLOCK_MONOTONIC."""
         chosen = (self.due_s >= from_s) & (self.due_s < to_s)
-        return Record(self.due_s[chosen], self.took_s[chosen], self.code[chosen], self.hints)
+        return Record(self.due_s[chosen], self.took_s[chosen], self.code[chosen], self.hinted[chosen])
 
     def count(self, code: int) -> int:
         """How many calls ended so."""
@@ -273,7 +273,7 @@ class Client:
                 np.array(found["due_s"], np.float64),
                 np.array(found["took_s"], np.float64),
                 np.array(found["code"], np.int64),
-                found["hints"],
+                np.array(found["hinted"], np.bool_),
             )
         return self.record
 
@@ -307,7 +307,8 @@ def main(
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # who started us decides
     plan = Plan(target, rate, path, bytes.fromhex(body), connections, deadline, seconds)
     book = uvloop.run(run(plan))
-    print(json.dumps({"due_s": book.due_s, "took_s": book.took_s, "code": book.code, "hints": book.hints}))
+    with open(sys.stdout.fileno(), "wb", closefd=False) as output:  # unbuffered, print may lose a part
+        output.write(json.dumps(asdict(book)).encode())
 
 
 if __name__ == "__main__":

@@ -60,8 +60,8 @@ async def serve(transport: str) -> None:
 
 
 @contextmanager
-def running(transport: str) -> Iterator[tuple[str, int]]:
-    """The program above as a child process: its address and process id."""
+def running(transport: str) -> Iterator[str]:
+    """The program above as a child process: its address."""
     process = subprocess.Popen(
         [sys.executable, "-m", "loadtest.overload_server", transport],
         stdin=subprocess.PIPE,
@@ -71,7 +71,7 @@ def running(transport: str) -> Iterator[tuple[str, int]]:
     )
     try:
         assert process.stdout is not None
-        yield process.stdout.readline().strip(), process.pid
+        yield process.stdout.readline().strip()
     finally:
         try:
             process.communicate(timeout=20)  # closes its standard input

@@ -58,6 +58,11 @@ def closed_windows(target: str, left_s: float) -> Ending:
     return peers.flood(target, CLOSED_WINDOWS, left_s)
 
 
+def hog(target: str, left_s: float) -> Ending:
+    """One client takes all it can get."""
+    return peers.flood(target, HOG, left_s, bytes_max=2**30)
+
+
 def wrong_frames(target: str, left_s: float) -> Ending:
     """Fuzzed streams, one connection each."""
     began_s = time.monotonic()
@@ -96,6 +101,13 @@ DEAF_BATCHES_BY_WINDOW = Attack(
     pace_s=0.1,
 )
 
+HOG = Attack(
+    frames.opening([(Setting.INITIAL_WINDOW_SIZE, frames.WINDOW_MAX)])
+    + frames.window_update(frames.WINDOW_MAX - 65_535),
+    lambda turn: b"".join(frames.call(2 * (10 * turn + place) + 1, BATCH_PATH, BATCH) for place in range(10)),
+)
+"""The dearest calls there are, as many as go in, all answers read."""
+
 CLOSED_WINDOWS = Attack(
     frames.opening([(Setting.INITIAL_WINDOW_SIZE, 0)]) + _calls(CHOOSE, peers.DEMO_CHOOSE, CALLS)
 )
@@ -106,6 +118,7 @@ HORDES: Mapping[str, Callable[[str, float], Ending]] = {
     "1,000 silent connections": silent_crowd,
     "large answers unread": deaf_batches,
     "closed windows": closed_windows,
+    "one client's batches without end": hog,
     "wrong frames": wrong_frames,
 }
 """By name; each attacks a target for at most so many seconds."""

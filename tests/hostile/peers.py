@@ -27,6 +27,9 @@ DEMO_CHOOSE: bytes = pb.ChooseRequest(
 ).SerializeToString()
 """A Choose that the embedded example answers."""
 
+ANY_BYTES = 2**62
+"""No bound on memory."""
+
 DEAF_BUFFER_BYTES = 4_096
 """What the kernel takes in for a peer that never reads: little, so that the server notices soon."""
 
@@ -210,7 +213,7 @@ def usage(pid: int) -> Usage:
     return Usage(len(list((process / "fd").iterdir())), pages * os.sysconf("SC_PAGE_SIZE"))
 
 
-def settled(pid: int, before: Usage, wait_s: float, growth_bytes: int = 0) -> Usage:
+def settled(pid: int, before: Usage, wait_s: float, growth_bytes: int = ANY_BYTES) -> Usage:
     """The usage when it is back to that `before` and `growth_bytes` of memory, or after `wait_s`."""
     end_s = time.monotonic() + wait_s
     while True:
