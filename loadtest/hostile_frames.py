@@ -13,6 +13,7 @@ import sys
 import time
 import traceback
 from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator
 
 import click
 
@@ -37,13 +38,19 @@ class Broken(Exception):  # noqa: N818 - a finding, not an error of this program
     """A case that a session did not bear."""
 
 
+async def echo(requests: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+    """A streaming method; nobody runs it here."""
+    async for request in requests:
+        yield request
+
+
 def routes() -> dict[bytes, Route]:
     """Some methods of the service: what they do is decided call by call."""
     result = {}
     for path in mutations.PATHS[:5]:
         route = Route(path, MethodCounts())
         if path.endswith(("Watch", "Info")):
-            route = Route(path, MethodCounts(), stream=lambda requests: requests)
+            route = Route(path, MethodCounts(), stream=echo)
         else:
             route = Route(path, MethodCounts(), unary=lambda request: request)
         result[path.encode()] = route
