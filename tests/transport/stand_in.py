@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 
 from bandit.errors import BanditError, Reason
@@ -78,7 +78,7 @@ class StandIn:
         await self.released.wait()
         return data
 
-    async def chat(self, requests: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async def chat(self, requests: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
         """Every request back as it comes."""
         async for request in requests:
             self.executed[CHAT] += 1

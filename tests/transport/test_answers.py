@@ -182,9 +182,9 @@ def test_answers_hold_up_no_smaller_ones(door: BareDoor) -> None:
 
 
 def test_the_rest_of_a_refused_message_is_no_flood(door: BareDoor) -> None:
-    """What was on its way when a call was refused is dropped, ten times over; the connection goes on."""
+    """What was on its way when a call was refused is dropped, time after time; the connection goes on."""
     with door.raw() as client:
-        for _ in range(10):
+        for _ in range(3):
             stream_id = client.open(ECHO)
             client.send(stream_id, message(b"", length=2**21) + bytes(10_000))
             assert client.response(stream_id).grpc_status == 8

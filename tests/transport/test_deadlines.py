@@ -2,19 +2,22 @@
 
 import threading
 import time
+from base64 import b64decode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
+from google.rpc import error_details_pb2, status_pb2
 
 from server.pb import bandit_pb2 as pb
 from tests.server.running import WAIT_S, Loop, unary
-from tests.transport.doors import BareDoor, SidecarDoor
+from tests.transport.doors import BareDoor, Door, SidecarDoor
 from tests.transport.http2_client import message
-from tests.transport.stand_in import BUSY, ECHO, LATER
+from tests.transport.stand_in import BUSY, ECHO, LATER, Bare
 
 CANCELLED_CALLS = 2_000
 """Twice the 1,000 resets that libnghttp2 lets a connection send at once, and sixty times its 33 a second."""
@@ -62,6 +65,33 @@ def test_a_deadline_that_passed_before_its_turn(door: BareDoor) -> None:
         assert client.response(generous).messages == [b"generous"]
         assert client.response(late).grpc_status == grpc.StatusCode.DEADLINE_EXCEEDED.value[0]
     assert door.bare.executed() == before + 1
+
+
+def test_a_call_that_waited_too_long_is_shed(
+    loop: Loop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ngh2 refuses what waited over 50 ms, not executed, and says when to come back; others are served."""
+    monkeypatch.setattr("server.turns.WAIT_NS", 50_000_000)
+    bare = Bare(loop, "ngh2", tmp_path, None)
+    try:
+        with Door("ngh2", "tcp", bare.targets["tcp"]).raw() as client:
+            with client.one_write():
+                client.send(client.open(BUSY), message(b"100"), end=True)
+                shed = client.open(ECHO)
+                client.send(shed, message(b"too late"), end=True)
+            got = client.response(shed)
+            assert client.call(ECHO, b"next").messages == [b"next"]
+    finally:
+        bare.stop()
+    assert (got.grpc_status, got.trailers_only) == (grpc.StatusCode.RESOURCE_EXHAUSTED.value[0], True)
+    encoded = got.headers[b"grpc-status-details-bin"]
+    status = status_pb2.Status.FromString(b64decode(encoded + b"=" * (-len(encoded) % 4)))
+    info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
+    assert status.details[0].Unpack(info)
+    assert status.details[1].Unpack(retry)
+    assert (info.reason, info.domain) == ("OVERLOADED", "bandit.v1")
+    assert retry.retry_delay.ToMilliseconds() > 0
+    assert bare.service.executed[ECHO] == 1
 
 
 def test_a_deadline_that_passes_under_way(door: BareDoor) -> None:

@@ -129,7 +129,7 @@ def test_content_types(kind: bytes, *, good: bool) -> None:
 def test_unknown_encodings_are_unimplemented(encoding: bytes) -> None:
     """And the trailers of UNIMPLEMENTED name those that are known."""
     with pytest.raises(CallError) as caught:
-        headers.is_gzip({b"grpc-encoding": encoding})
+        headers.is_gzip(encoding)
     assert caught.value.code is Code.UNIMPLEMENTED
     trailers = dict(headers.failed(Failure(Code.UNIMPLEMENTED, "", "no", {})))
     assert trailers[b"grpc-accept-encoding"] == b"identity,gzip"

@@ -255,3 +255,43 @@ def test_leaving_waits_for_the_last_answer(go: Callable[[Session], None]) -> Non
     assert not session.finished
     assert b"answer" in session.outgoing()
     assert session.finished
+
+
+SECOND_NS = 1_000 * MILLISECOND_NS
+BORN_S = 5_000.0
+"""The clock when the connection is made."""
+
+
+def pinged(times_s: Sequence[float], *, answer_every: int = 0) -> Session:
+    """A session that was pinged at these times, and now and then asked something between two pings."""
+    session = Session(ROUTES, Budget(10**6))
+    peer = Peer()
+    session.receive(peer.said, round(BORN_S * SECOND_NS))
+    for number, at_s in enumerate(times_s, start=1):
+        peer.said = b""
+        peer.connection.ping(b"keep me!")
+        peer.said += peer.connection.data_to_send()
+        if answer_every and number % answer_every == 0:
+            peer.ask(message(b"something"))
+        for call in session.receive(peer.said, round((BORN_S + at_s) * SECOND_NS)):
+            session.reply(call, b"")
+        if session.over:
+            break
+        session.quiet_bytes = 0  # as the engine does every second
+        peer.hear(session.outgoing())
+    return session
+
+
+def test_a_keepalive_of_ten_seconds_is_welcome() -> None:
+    """For an hour, whether the pings arrive evenly or not; so is every second ping with calls in between."""
+    even = [10.0 * number for number in range(1, 361)]
+    uneven = [at_s + (number % 5) for number, at_s in enumerate(even)]
+    for times_s in (even, uneven):
+        assert pinged(times_s).over is None
+    assert pinged([float(number) for number in range(3_600)], answer_every=2).over is None
+
+
+def test_pings_without_pause_are_too_many() -> None:
+    """A ping a second with no call between them ends the connection, as with gRPC's own servers."""
+    assert pinged([1.0, 2.0, 3.0]).over is None
+    assert pinged([float(number) for number in range(1, 7)]).over is not None

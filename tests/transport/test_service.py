@@ -90,7 +90,7 @@ def test_the_longest_message_reaches_a_client_as_it_comes(door: BareDoor) -> Non
     grpcio does not cut what escapes have made longer, so there the same length has none.
     """
     text = ("x" if door.engine == "grpcio" else "\N{GRINNING FACE}") * 250 + "x" * (
-        limits.REPLY_TEXT_CHARS_MAX - 250
+        limits.REPLY_TEXT_BYTES_MAX - 250
     )
     with door.channel() as channel, pytest.raises(grpc.RpcError) as caught:
         unary(channel, REFUSE, text.encode())

@@ -9,10 +9,11 @@ from typing import Any
 import grpc
 import pytest
 
+from server.causes import Cause
 from server.pb import bandit_pb2 as pb
 from server.pb import bandit_pb2_grpc as pb_grpc
 from tests.server.certificates import Authority
-from tests.server.running import WAIT_S, Loop
+from tests.server.running import WAIT_S, Loop, unary
 from tests.transport.conftest import running_at
 from tests.transport.doors import CARRIERS, ENGINES, Door
 from tests.transport.http2_client import message
@@ -85,7 +86,8 @@ def test_clients_with_a_second_server_see_no_failed_call(
     """One of two servers stops under load: every call is answered, by one or the other.
 
     grpcio refuses calls as it goes, with UNAVAILABLE, and its clients repeat that only when told to. ngh2
-    answers whatever was sent before the client heard of the end, so its clients need no policy.
+    answers whatever was sent before the client heard of the end, so its clients need no policy: what
+    they had not sent yet they send elsewhere by themselves, unless all their retries are switched off.
     """
     monkeypatch.setattr("server.lifecycle.QUIET_S", 0.15)  # as below; less than clients wait to try again
     with ExitStack() as stack:
@@ -170,3 +172,26 @@ def test_calls_sent_before_the_goaway_was_heard_are_answered(
         assert client.goaways[0].last_stream_id == 2**31 - 1
         client.until_disconnected()
         stopping.join()
+
+
+def test_old_connections_are_left_without_a_failed_call(
+    loop: Loop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection past its age is asked to go, and goes; its client's calls move on, none fails."""
+    monkeypatch.setattr("server.limits.CONNECTION_AGE_S", 0.1)
+    monkeypatch.setattr("server.ngh2_engine.LOOK_EVERY_S", 0.02)
+    bare = Bare(loop, "ngh2", tmp_path, None)
+    door = Door("ngh2", "tcp", bare.targets["tcp"])
+    try:
+        with door.raw() as client:
+            client.until_disconnected()
+            assert [goaway.error_code for goaway in client.goaways] == [0] * len(client.goaways)
+            assert client.goaways[0].last_stream_id == 2**31 - 1
+        with door.channel() as channel:
+            end_s = time.monotonic() + 1.0
+            while time.monotonic() < end_s:
+                assert unary(channel, ECHO, b"again") == b"again"
+    finally:
+        bare.stop()
+    ended = bare.service.counts.connections_ended
+    assert ended[Cause.LEFT] + ended[Cause.CLIENT] == sum(ended.values()) > 2

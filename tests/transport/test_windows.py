@@ -3,7 +3,8 @@
 import pytest
 from ngh2 import Setting
 
-from tests.transport.doors import BareDoor
+from server.pb import bandit_pb2 as pb
+from tests.transport.doors import BareDoor, SidecarDoor
 from tests.transport.http2_client import Http2Client, message
 from tests.transport.stand_in import ECHO, LARGE
 
@@ -59,6 +60,15 @@ def test_the_connection_window_bounds_all_streams(door: BareDoor) -> None:
         assert other.call(ECHO, b"meanwhile").messages == [b"meanwhile"]
         client.open_window(2**20)
         assert [len(client.response(stream_id).messages[0]) for stream_id in streams] == [50_000] * 3
+
+
+def test_a_full_batch_through_a_small_window(service: SidecarDoor) -> None:
+    """256 choices arrive whole at a client that takes 1,000 bytes at a time."""
+    batch = pb.ChooseBatchRequest(requests=[pb.ChooseRequest(placement="hero", arms=["a"])] * 256)
+    with service.raw(settings={Setting.INITIAL_WINDOW_SIZE: 1_000}) as client:
+        got = client.call("/bandit.v1.BanditService/ChooseBatch", batch.SerializeToString())
+    (reply,) = got.messages
+    assert [result.response.arm for result in pb.ChooseBatchResponse.FromString(reply).results] == ["a"] * 256
 
 
 def received(client: Http2Client) -> int:
