@@ -18,6 +18,10 @@ from tests.transport.stand_in import Bare
 
 EVERY_DOOR = [pytest.param(both, id="-".join(both)) for both in product(ENGINES, CARRIERS)]
 
+FEW_DOORS = [each for each in EVERY_DOOR if each.id == "grpcio-tcp" or str(each.id).startswith("ngh2")]
+"""For tests with many cases: once is enough for the reference, since how it reads HTTP/2 does not depend on
+what carries it."""
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _patience() -> Iterator[None]:

@@ -143,7 +143,10 @@ class Http2Client:
         self._held: bytearray | None = None
         self.socket = connect(target, tls, wait_s, receive_buffer_bytes)
         config = ngh2.Configuration(
-            auto_window_update=auto_window, max_outbound_ack=10**6, peer_max_concurrent_streams=10**6
+            auto_window_update=auto_window,
+            max_outbound_ack=10**6,
+            max_send_header_block_length=10**6,
+            peer_max_concurrent_streams=10**6,
         )
         self.connection = ngh2.Connection(ngh2.Role.CLIENT, config)
         self.connection.initiate_connection(dict(settings or {}))

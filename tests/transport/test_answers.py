@@ -1,9 +1,11 @@
 """The form of answers on the wire, frame by frame, and what becomes of streams that do not end as usual."""
 
 from base64 import b64decode
+from collections import Counter
 
 from google.rpc import status_pb2
 
+from server.codes import Code
 from tests.server.running import item_info
 from tests.transport.doors import BareDoor
 from tests.transport.http2_client import DATA, frame, message
@@ -193,3 +195,42 @@ def test_the_rest_of_a_refused_message_is_no_flood(door: BareDoor) -> None:
                 client.raw(frame(DATA, 0, stream_id, bytes(16_000)))
             assert client.call(ECHO, b"between").messages == [b"between"]
         assert client.goaways == []
+
+
+def test_messages_ahead_of_their_answers(door: BareDoor) -> None:
+    """A client that says 300 things at once on a stream is welcome at grpcio; ngh2 holds 64 and refuses more.
+
+    Nothing of ours is asked like that: the streams are health watches and questions to reflection.
+    """
+    with door.raw() as client:
+        stream_id = client.open(CHAT)
+        client.send(stream_id, message(b"x") * 300, end=True)
+        got = client.response(stream_id)
+    assert got.grpc_status == (0 if door.engine == "grpcio" else 8)
+
+
+def test_calls_are_counted_by_what_became_of_them(door: BareDoor) -> None:
+    """Answered, refused, given up while they waited: once each."""
+
+    def counted() -> Counter[tuple[str, Code]]:
+        methods = door.bare.loop.call(lambda: door.bare.service.counts.methods)
+        return Counter(
+            {(path, code): methods[path].codes[code] for path in (ECHO, REFUSE, LATER) for code in Code}
+        )
+
+    door.bare.hold()
+    before = counted()
+    with door.raw() as client:
+        for _ in range(3):
+            client.call(ECHO, b"hi")
+        for _ in range(2):
+            client.call(REFUSE, b"no")
+        waiting = client.open(LATER)
+        client.send(waiting, message(b""), end=True)
+        client.call(ECHO, b"hi")
+        client.reset(waiting)
+        client.call(ECHO, b"hi")
+        door.bare.release()
+        client.call(ECHO, b"hi")
+    new = counted() - before
+    assert new == {(ECHO, Code.OK): 6, (REFUSE, Code.NOT_FOUND): 2, (LATER, Code.CANCELLED): 1}

@@ -6,6 +6,7 @@ ngh2 engine owes the first answer everywhere.
 
 import gzip
 import zlib
+from base64 import b64decode
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -14,6 +15,7 @@ import pytest
 
 from server import limits
 from server.codes import Code
+from tests.transport.conftest import FEW_DOORS
 from tests.transport.doors import BareDoor
 from tests.transport.http2_client import (
     DATA,
@@ -239,6 +241,7 @@ def answer(client: Http2Client, stream_id: int) -> Owed:
     return Code(got.grpc_status)
 
 
+@pytest.mark.parametrize("door", FEW_DOORS, indirect=True)
 @pytest.mark.parametrize("row", ROWS)
 def test_every_request_gets_what_it_is_owed(door: BareDoor, row: str) -> None:
     """The owed answer, executed if and only if it is OK; the connection then serves the next call."""
@@ -256,3 +259,39 @@ def test_every_request_gets_what_it_is_owed(door: BareDoor, row: str) -> None:
         if owed == SILENCE:
             assert client.responses[stream_id] == Response()
     assert owed == ANYTHING or door.bare.executed() == before + (owed is Code.OK) + 1
+
+
+def test_metadata_beyond_reason_ends_its_connection_at_most(door: BareDoor) -> None:
+    """Of 100 KB nothing is executed; the connection may go, others stay."""
+    before = door.bare.executed()
+    with door.raw() as client, door.raw() as other:
+        stream_id = metadata(100_000)(client)
+        got = client.response(stream_id)
+        assert client.disconnected or got.reset is not None or got.grpc_status == Code.RESOURCE_EXHAUSTED
+        assert other.call(ECHO, b"other").messages == [b"other"]
+    assert door.bare.executed() == before + 1
+
+
+@pytest.mark.parametrize(
+    ("send", "reason"),
+    [
+        (call(body=GIANT), "MESSAGE_TOO_LARGE"),
+        (call([GZIP], BOMB), "MESSAGE_TOO_LARGE"),
+        (metadata(20_000), "METADATA_TOO_LARGE"),
+        (with_field("grpc-timeout", "0S"), "DEADLINE_PASSED"),
+    ],
+)
+def test_refusals_before_a_handler_carry_reasons(door: BareDoor, send: Send, reason: str) -> None:
+    """With ErrorInfo, as all of ours; grpcio's own refusals have a message alone."""
+    with door.raw() as client:
+        got = client.response(send(client))
+    if door.engine == "ngh2":
+        assert reason.encode() in status_details(got)
+    else:
+        assert b"grpc-status-details-bin" not in got.headers
+
+
+def status_details(got: Response) -> bytes:
+    """The serialised google.rpc.Status of a refusal."""
+    encoded = got.headers[b"grpc-status-details-bin"]
+    return b64decode(encoded + b"=" * (-len(encoded) % 4))
