@@ -13,7 +13,8 @@ def apply(state: State, record: Record) -> None:
         case Decided(decision):
             state.expire(decision.time_us)
             if not decision.deferred:
-                _expose(_located(state, decision), decision)
+                at = _located(state, decision)
+                at.placement.expose(at.arm, at.stratum, at.x, decision.time_us)
         case Rewarded():
             _reward(state, record)
         case Exposed(decision, _):
@@ -37,13 +38,9 @@ def _located(state: State, decision: Decision) -> Located:
     return located
 
 
-def _expose(at: Located, decision: Decision) -> None:
-    at.placement.expose(at.arm, at.stratum, at.x, decision.time_us)
-
-
 def _confirm(state: State, at: Located, decision: Decision) -> None:
     state.ledger.show(at.window_us, decision.time_us, at.key)
-    _expose(at, decision)
+    at.placement.expose(at.arm, at.stratum, at.x, decision.time_us)
 
 
 def _reward(state: State, record: Rewarded) -> None:

@@ -13,7 +13,9 @@ from bandit.features import ENTRY_BYTES
 START_BYTES = 16
 ORIGIN_BYTES_MAX = 255
 
-_FIXED = Struct("<8sqHHBHBBBBd")
+_FIXED = "<8sqHHBHBBBBd"
+_POLICIES_AT = 25
+"""Byte of the fixed part that holds the number of probabilities."""
 _DEFERRED = 1
 _RECORDED = 2
 
@@ -45,58 +47,38 @@ class Decision(NamedTuple):
 
     def pack(self) -> bytes:
         """Return all but start and counter, little-endian: fixed part, probabilities, origin, x."""
-        origin = self.origin.encode()
-        policies = len(self.probabilities)
-        fixed = _FIXED.pack(
-            self.schema_id,
-            self.time_us,
-            self.arm,
-            len(self.x) // ENTRY_BYTES,
-            self.policy,
-            self.stratum,
-            self.bucket,
-            self.deferred * _DEFERRED | self.recorded * _RECORDED,
-            policies,
-            len(origin),
-            self.propensity,
-        )
-        return b"".join((fixed, _doubles(policies).pack(*self.probabilities), origin, self.x))
+        (
+            origin, _, _, schema_id, time_us, arm, policy, stratum, bucket, propensity, probabilities, x,
+            deferred, recorded,
+        ) = self  # fmt: skip
+        name, policies = origin.encode(), len(probabilities)
+        flags = deferred * _DEFERRED | recorded * _RECORDED
+        return _fixed_and_doubles(policies).pack(
+            schema_id, time_us, arm, len(x) // ENTRY_BYTES, policy, stratum, bucket, flags, policies,
+            len(name), propensity, *probabilities,
+        ) + name + x  # fmt: skip
 
 
 def unpack(start: bytes, counter: int, data: bytes) -> Decision:
     """Return the decision that `Decision.pack` wrote.
 
-    Only for bytes that have been authenticated: a wrong length is a ValueError or struct.error, no more.
+    Only for bytes that have been authenticated: a wrong length is a ValueError, IndexError or struct.error.
     """
-    schema_id, time_us, arm, size, policy, stratum, bucket, flags, policies, origin_size, propensity = (
-        _FIXED.unpack_from(data)
+    layout = _fixed_and_doubles(data[_POLICIES_AT])
+    schema_id, time_us, arm, size, policy, stratum, bucket, flags, _, origin_size, propensity, *several = (
+        layout.unpack_from(data)
     )
-    at = _FIXED.size
-    probabilities = _doubles(policies).unpack_from(data, at)
-    at += 8 * policies
-    origin = data[at : at + origin_size].decode()
-    x = data[at + origin_size :]
+    x_at = layout.size + origin_size
+    origin, x = data[layout.size : x_at].decode(), data[x_at:]
     if len(x) != size * ENTRY_BYTES:
         message = f"x has {len(x)} bytes: expected {size} entries of {ENTRY_BYTES}"
         raise ValueError(message)
     return Decision(
-        origin,
-        start,
-        counter,
-        schema_id,
-        time_us,
-        arm,
-        policy,
-        stratum,
-        bucket,
-        propensity,
-        probabilities,
-        x,
-        bool(flags & _DEFERRED),
-        bool(flags & _RECORDED),
-    )
+        origin, start, counter, schema_id, time_us, arm, policy, stratum, bucket, propensity,
+        tuple(several), x, bool(flags & _DEFERRED), bool(flags & _RECORDED),
+    )  # fmt: skip
 
 
 @cache
-def _doubles(count: int) -> Struct:
-    return Struct(f"<{count}d")
+def _fixed_and_doubles(policies: int) -> Struct:
+    return Struct(f"{_FIXED}{policies}d")

@@ -14,7 +14,7 @@ Matches = Callable[[Categories, Numbers], bool]
 class Eligibility:
     """Eligible arms and ramp scope of one placement; built once a configuration."""
 
-    __slots__ = ("_always", "_bits", "_conditional", "_in_scope")
+    __slots__ = ("_always", "_bits", "_conditional", "_scope")
 
     def __init__(self, placement: Placement) -> None:
         booleans = frozenset(f.name for f in placement.features if f.kind is FeatureKind.BOOLEAN)
@@ -26,7 +26,8 @@ class Eligibility:
             groups[group] = (arm.when, mask | self._bits.get(arm.id, 0))
         self._always = groups.pop(condition_key({}), ({}, 0))[1]
         self._conditional = [(_matcher(when, booleans), mask) for when, mask in groups.values()]
-        self._in_scope = _matcher(placement.ramp.only_when if placement.ramp else {}, booleans)
+        only_when = placement.ramp.only_when if placement.ramp else {}
+        self._scope = _matcher(only_when, booleans) if only_when else None
 
     def configured(self, categories: Categories, numbers: Numbers) -> int:
         """Return the active arms whose conditions hold."""
@@ -47,7 +48,7 @@ class Eligibility:
 
     def in_scope(self, categories: Categories, numbers: Numbers) -> bool:
         """Whether the ramp concerns this context; outside, static alone serves."""
-        return self._in_scope(categories, numbers)
+        return self._scope is None or self._scope(categories, numbers)
 
 
 def condition_key(when: Condition) -> frozenset[tuple[str, frozenset[str]]]:

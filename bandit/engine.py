@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from bandit import checks
 from bandit.apply import apply
-from bandit.config import EXPOSURE, Config, ConfigError, ExposureMode
+from bandit.config import EXPOSURE, Config, ConfigError
 from bandit.counters import Outcome
 from bandit.decision import ORIGIN_BYTES_MAX, START_BYTES, Decision
 from bandit.errors import BanditError
@@ -96,18 +96,37 @@ class Engine:
         FEATURE_NOT_BOOLEAN, NO_ELIGIBLE_ARM.
         """
         now_us = self._advance(now_us)
-        state = self._placement(placement)
+        state = self.state.placements.get(placement)
+        if state is None:
+            raise checks.placement_unknown(placement)
         unit_bytes = unit.encode("utf-8", "surrogatepass")
-        checks.check_size(len(unit_bytes), len(categories) + len(numbers), placement)
-        x, unknown = state.encoder.encode(categories, numbers)
+        entries = len(categories) + len(numbers)
+        checks.check_size(len(unit_bytes), entries, placement)
+        x, known = state.encoder.encode(categories, numbers)
         stratum = self._stratum(state, categories, numbers, arms)
-        decided = self._decide(state, stratum, unit_bytes, x, defer_exposure, now_us)
-        self._commit(decided)
-        decision = decided.decision
-        state.counters.decisions[decision.policy, decision.arm] += 1
-        state.counters.unknown_features += unknown
-        arm, policy = state.config.arms[decision.arm], state.config.policies[decision.policy]
-        return Choice(self._sealer.seal(decision), arm.id, policy.name, decision.propensity, arm.payload)
+
+        counter = self._counter = self._counter + 1
+        identity = counter.to_bytes(8, "little")
+        key = b"u" + unit_bytes if unit_bytes else b"d" + self._start + identity
+        share = state.share(now_us, in_scope=stratum.in_scope)
+        policy = state.router.policy(self._routing[placement](key), share)
+        u = uniform(self._draw[placement](identity))
+        arm, low, high, propensity = state.draw(stratum, x, policy, share, u, now_us)
+
+        config, counters = state.config, state.counters
+        probabilities = tuple(stratum.pmfs[:, arm].tolist())
+        bucket = self._bucket[placement](key) % BUCKETS
+        deferred, recorded = defer_exposure or state.deferring, True
+        decision = Decision(  # in order: by name it costs 0.3 µs more
+            self._origin, self._start, counter, config.schema_id, now_us, arm, policy, stratum.index, bucket,
+            propensity, probabilities, x, deferred, recorded,
+        )  # fmt: skip
+        self._commit(Decided(decision, low, high))
+        counters.decisions[policy, arm] += 1
+        counters.unknown_features += entries - known
+        chosen = config.arms[arm]
+        token = self._sealer.seal(decision)
+        return Choice(token, chosen.id, config.policies[policy].name, propensity, chosen.payload)
 
     def reward(self, decision_id: str, event: str, value: float, event_id: str, now_us: int) -> Outcome:
         """Count an event of a decision and learn from it, once.
@@ -152,40 +171,6 @@ class Engine:
         if self._journal is not None:
             self._journal(record)
         apply(self.state, record)
-
-    def _placement(self, name: str) -> PlacementState:
-        state = self.state.placements.get(name)
-        if state is None:
-            raise checks.placement_unknown(name)
-        return state
-
-    def _decide(
-        self,
-        state: PlacementState,
-        stratum: Stratum,
-        unit: bytes,
-        x: bytes,
-        defer_exposure: bool,
-        now_us: int,
-    ) -> Decided:
-        """Route, and draw an arm from the pmf of the routed policy."""
-        config, counter = state.config, self._counter + 1
-        self._counter = counter
-        identity = counter.to_bytes(8, "little")
-        key = b"u" + unit if unit else b"d" + self._start + identity
-        share = state.share(now_us, in_scope=stratum.in_scope)
-        policy = state.router.policy(self._routing[config.name](key), share)
-        u = uniform(self._draw[config.name](identity))
-        arm, low, high, propensity = state.draw(stratum, x, policy, share, u, now_us)
-        probabilities = tuple(stratum.pmfs[:, arm].tolist())
-        bucket = self._bucket[config.name](key) % BUCKETS
-        deferred = defer_exposure or config.exposure is ExposureMode.ON_EVENT
-        recorded = True
-        decision = Decision(  # in order: by name it costs 0.3 µs more
-            self._origin, self._start, counter, config.schema_id, now_us, arm, policy, stratum.index, bucket,
-            propensity, probabilities, x, deferred, recorded,
-        )  # fmt: skip
-        return Decided(decision, low, high)
 
     def _stratum(
         self, state: PlacementState, categories: Categories, numbers: Numbers, arms: Sequence[str]

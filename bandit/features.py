@@ -51,21 +51,22 @@ class Encoder:
         self._packings = [Struct(f"<{m}H{m}f") for m in range(self._features + 2)]
 
     def encode(self, categories: Categories, numbers: Numbers) -> tuple[bytes, int]:
-        """Return x, and how many given features are unknown.
+        """Return x, and how many of the placement's features were given.
 
         Raises BanditError FEATURE_NOT_FINITE or FEATURE_NOT_BOOLEAN, naming the feature.
         """
         index, absent = [0], 0
+        given, add = categories.get, index.append
         for name, columns, other in self._categories:
-            category = categories.get(name)
+            category = given(name)
             if category is None:
                 absent += 1
-            index.append(columns.get(category, other))
+            add(columns.get(category, other))
         for feature, first in self._hashed:
-            category = categories.get(feature.name)
+            category = given(feature.name)
             if category is None:
                 absent += 1
-            index.append(first + _hashed(feature, category))
+            add(first + _hashed(feature, category))
         value = [1.0] * len(index)
         for name, column, mapped in self._numbers:
             number = numbers.get(name)
@@ -76,8 +77,7 @@ class Encoder:
             elif entry := mapped(number):
                 index.append(column)
                 value.append(entry)
-        unknown = len(categories) + len(numbers) + absent - self._features
-        return self._packings[len(index)].pack(*index, *value), unknown
+        return self._packings[len(index)].pack(*index, *value), self._features - absent
 
 
 def entries(x: bytes) -> tuple[NDArray[np.uint16], NDArray[np.float32]]:

@@ -6,7 +6,7 @@ It changes in three ways only: an exposure, a credit (a decision's R moves), and
 import numpy as np
 from numpy.typing import NDArray
 
-from bandit.config import ArmState, Placement
+from bandit.config import ArmState, ExposureMode, Placement
 from bandit.counters import Counters
 from bandit.eligibility import Eligibility
 from bandit.features import Encoder, column_meanings
@@ -24,8 +24,9 @@ class PlacementState:
 
     `tally` learns from every exposure, `strata` hold what context-free policies learn from their own;
     `models` and the strata's pmfs are derived. `events` gives each event ever configured its ledger number.
-    `retired` are the arm ids that may not come back. `born_us`: when it was first configured; `started_us`:
-    its first exposure under a ramp, None before.
+    `takes_rewards` by arm; `retired` are the arm ids that may not come back. `deferring`: every exposure
+    waits for its event. `born_us`: when it was first configured; `started_us`: its first exposure under a
+    ramp, None before.
     """
 
     def __init__(
@@ -39,7 +40,9 @@ class PlacementState:
         self.forgetting = forgetting or Forgetting.starting(config.half_life_us, now_us)
         self.tally = tally or Tally.zeros(len(config.arms), self.encoder.columns)
         self.strata = Strata() if strata is None else strata  # without strata it is falsy, yet has indices
+        self.deferring = config.exposure is ExposureMode.ON_EVENT
         self.events = {event: number for number, (event, _) in enumerate(config.reward.values)}
+        self.takes_rewards = [arm.state is not ArmState.RETIRED for arm in config.arms]
         self.retired = frozenset(arm.id for arm in config.arms if arm.state is ArmState.RETIRED)
         self.born_us = now_us
         self.started_us: int | None = None

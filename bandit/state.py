@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from bandit.config import ArmState, Config, Placement, PolicyKind
+from bandit.config import Config, Placement, PolicyKind
 from bandit.decision import Decision
 from bandit.features import entries, packed
 from bandit.ledger import Ledger, decision_key
@@ -85,7 +85,7 @@ class State:
         else:
             arm = placement.arm_index(schema.arms[decision.arm].id)
             x = _translated(placement, schema, decision.x)
-        if arm < 0 or placement.config.arms[arm].state is ArmState.RETIRED:
+        if arm < 0 or not placement.takes_rewards[arm]:
             return None
         context_free = schema.policies[decision.policy].kind in CONTEXT_FREE
         stratum = placement.strata.at(decision.stratum) if context_free else None

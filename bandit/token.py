@@ -9,7 +9,6 @@ state kept (NIST SP 800-38D, 8.2.1). Masters are known by an id, so that keys ro
 
 import binascii
 import struct
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -28,6 +27,7 @@ KEY_ID_MAX = 255
 _HEAD = struct.Struct(f"<BB{START_BYTES}sQ")
 _NONCE = struct.Struct("<QI")
 _SUBKEYS_MAX = 1024
+_URL_SAFE, _STANDARD = bytes.maketrans(b"+/", b"-_"), bytes.maketrans(b"-_", b"+/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class Sealer:
             self._current, decision.start, self._subkey(self._current, decision.start)
         )
         sealed = subkey.encrypt(_NONCE.pack(decision.counter, 0), decision.pack(), head)
-        return urlsafe_b64encode(head + sealed).rstrip(b"=").decode()
+        return _encoded(head + sealed)
 
     def open(self, token: str) -> Decision:
         """Return the decision that was sealed.
@@ -135,14 +135,18 @@ class Sealer:
         return subkey
 
 
+def _encoded(data: bytes) -> str:
+    return binascii.b2a_base64(data, newline=False).translate(_URL_SAFE).rstrip(b"=").decode("ascii")
+
+
 def _decoded(token: str) -> bytes:
     if len(token) > TOKEN_CHARS_MAX:
         raise _invalid(f"it has {len(token)} characters, at most {TOKEN_CHARS_MAX} are read")
     try:
-        data = urlsafe_b64decode(token.encode("ascii") + b"=" * (-len(token) % 4))
+        data = binascii.a2b_base64(token.encode("ascii").translate(_STANDARD) + b"=" * (-len(token) % 4))
     except (UnicodeEncodeError, binascii.Error):
         raise _invalid("it is not base64url") from None
-    if urlsafe_b64encode(data).rstrip(b"=") != token.encode("ascii"):
+    if _encoded(data) != token:
         raise _invalid("it is not base64url in its one canonical form")
     return data
 

@@ -1,5 +1,7 @@
 """Bytes to messages and back. What is malformed or too large is refused here, before anything looks at it."""
 
+from functools import cache, lru_cache
+from struct import Struct
 from typing import TypeVar
 
 from google.protobuf.message import DecodeError, Message
@@ -41,9 +43,32 @@ def too_large(name: str, size: int, bytes_max: int) -> ShellError:
     )
 
 
-def encode_choice(choice: Choice) -> pb.ChooseResponse:
-    """A decision as its response."""
+def encode_choice(choice: Choice) -> bytes:
+    """A decision as the bytes of its ChooseResponse, field by field as protobuf writes them.
+
+    All but decision_id and propensity is the same for every decision of an arm by a policy: kept ready.
+    """
     decision_id, arm, policy, propensity, payload = choice
-    return pb.ChooseResponse(
-        decision_id=decision_id, arm=arm, policy=policy, propensity=propensity, payload=payload
+    arm_and_policy, payload_field = _ready_fields(arm, policy, payload)
+    token = decision_id.encode()
+    return b"".join(
+        (b"\x0a", _length(len(token)), token, arm_and_policy, _PROPENSITY(b"\x21", propensity), payload_field)
     )
+
+
+_PROPENSITY = Struct("<cd").pack
+
+
+@lru_cache(maxsize=4096)
+def _ready_fields(arm: str, policy: str, payload: str) -> tuple[bytes, bytes]:
+    """Fields 2 and 3, and field 5, of a ChooseResponse."""
+    return (
+        pb.ChooseResponse(arm=arm, policy=policy).SerializeToString(),
+        pb.ChooseResponse(payload=payload).SerializeToString(),
+    )
+
+
+@cache
+def _length(size: int) -> bytes:
+    """The length of a field below 16 KiB, as a varint."""
+    return bytes((size,)) if size < 1 << 7 else bytes((size & 0x7F | 0x80, size >> 7))

@@ -68,7 +68,7 @@ class BanditHandlers:
         """ChooseRequest → ChooseResponse."""
         engine = ready(self.engine)
         request = decode(pb.ChooseRequest, data, limits.REQUEST_BYTES_MAX)
-        return _choose(engine, request, self._now_us()).SerializeToString()
+        return _choose(engine, request, self._now_us())
 
     def reward(self, data: bytes) -> bytes:
         """RewardRequest → RewardResponse."""
@@ -84,7 +84,7 @@ class BanditHandlers:
         for item in items:
             result = response.results.add()
             try:
-                result.response.CopyFrom(_choose(engine, item, self._now_us()))
+                result.response.MergeFromString(_choose(engine, item, self._now_us()))
             except Exception as error:  # noqa: BLE001 - one item's fault must not take its neighbours' answers
                 result.error.CopyFrom(status(self._failures.of(error, f"/{SERVICE}/ChooseBatch")))
         return response.SerializeToString()
@@ -119,7 +119,7 @@ def ready(engine: Engine | None) -> Engine:
     return engine
 
 
-def _choose(engine: Engine, request: pb.ChooseRequest, now_us: int) -> pb.ChooseResponse:
+def _choose(engine: Engine, request: pb.ChooseRequest, now_us: int) -> bytes:
     return encode_choice(
         engine.choose(
             request.placement,

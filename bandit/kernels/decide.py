@@ -150,10 +150,9 @@ def score(
     for arm in range(arms):
         m, v = 0.0, 0.0
         for i in range(index.size):
-            row = posterior[arm, index[i]]
             partial = 0.0
             for j in range(index.size):
-                partial += row[index[j]] * value[j]
+                partial += posterior[arm, index[i], index[j]] * value[j]
             v += partial * value[i]
             m += posterior[arm, d, index[i]] * value[i]
         if not (math.isfinite(m) and v > 0.0 and math.isfinite(v)):
