@@ -6,8 +6,9 @@ The client calls Choose 200 times a second on schedule from a process of its own
 during each attack; the attacker comes back as soon as it is thrown out, at most 20 times a second. Every call
 must be answered OK, the p99 during must be below twice that before, file descriptors must be as many as
 before, and memory within a few MB. Attackers run at a low priority, since on one machine they would take the
-server's processor in a way that no network peer can; the p99 is the best of several rounds, since
-machines are shared. Exits with 1 if a bar is missed.
+server's processor in a way that no network peer can, server and client at a high one where that is permitted.
+The p99 is the best of several rounds, since machines are shared; one in which it was above 4 ms before the
+attack says nothing and is repeated. Exits with 1 if a bar is missed.
 """
 
 import os
@@ -16,6 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +36,9 @@ PACE_S = 0.05
 """Seconds between two beginnings of an attack."""
 
 RATIO_MAX = 2.0
+
+CALM_MS_MAX = 4.0
+"""A p99 before the attack above this is another program's doing: on an idle machine it is 0.3 to 1."""
 
 FLOOR_MS = 1.0
 """A p99 below this counts as this: twice nearly nothing is nearly nothing, and the scheduler's noise."""
@@ -62,10 +67,16 @@ class Result:
         """The client's p99 during the attack by that before."""
         return self.during.quantile_ms(0.99) / max(FLOOR_MS, self.before.quantile_ms(0.99))
 
+    @property
+    def calm(self) -> bool:
+        """Whether the p99 before means anything."""
+        return self.before.quantile_ms(0.99) <= CALM_MS_MAX
+
     def missed(self) -> list[str]:
         """The bars that were missed."""
         bars = {
             "every call is answered OK": self.during.count(0) == len(self.during.code) > 0,
+            "the machine is too busy to say": self.calm,
             "p99": self.ratio < RATIO_MAX,
             "descriptors": self.descriptors <= 0,
             "memory": self.growth_mb <= GROWTH_MB_MAX,
@@ -90,10 +101,17 @@ class Attacker(threading.Thread):
             time.sleep(max(0.0, min(PACE_S - ending.seconds, self._end_s - time.monotonic())))
 
 
+def prefer(pid: int) -> None:
+    """Let a process go before others, where we may: what else runs on this machine is not the attack."""
+    with suppress(PermissionError):
+        os.setpriority(os.PRIO_PROCESS, pid, -10)
+
+
 def measured(server: Sidecar, attack: Callable[[float], Ending], seconds: float) -> Result:
     """Attack a server for `seconds`, with a look at the client beside for as long before."""
     plan = Plan(server.target, RATE, "/bandit.v1.BanditService/Choose", peers.DEMO_CHOOSE)
     with client(plan) as beside:
+        prefer(beside.process.pid)
         time.sleep(0.2)
         usage = peers.usage(server.pid)
         calm_s = time.monotonic()
@@ -160,6 +178,7 @@ def main(*, rounds: int, seconds: float, only: str) -> None:
     )
     good = True
     with tempfile.TemporaryDirectory() as folder, hostile_server.running(Path(folder)) as server:
+        prefer(server.pid)
         os.nice(10)
         for name, attack in attacks(server.target).items():
             if only not in name:
@@ -169,7 +188,7 @@ def main(*, rounds: int, seconds: float, only: str) -> None:
                 if not best.missed():
                     break
                 again = measured(server, attack, seconds)
-                best = min(best, again, key=lambda found: (len(found.missed()), found.ratio))
+                best = min(best, again, key=lambda found: (not found.calm, len(found.missed()), found.ratio))
             print(row(name, best), flush=True)
             good = good and not best.missed()
     sys.exit(0 if good else 1)
