@@ -62,7 +62,8 @@ def request_headers(
         (b"te", b"trailers"),
         (b"content-type", b"application/grpc"),
     ]
-    return [pair for pair in usual if pair[0] not in given] + [pair for pair in extra if pair[1]]
+    fields = [pair for pair in usual if pair[0] not in given] + [pair for pair in extra if pair[1]]
+    return sorted(fields, key=lambda pair: not pair[0].startswith(b":"))  # pseudo-headers come first
 
 
 @dataclass
@@ -317,10 +318,14 @@ class Http2Client:
         if self.over:
             return  # HTTP/2 has ended; what the server still sends before it closes means nothing
         self.connection.receive_data(data)
-        for event in self.connection.events():
-            self._take(event)
+        self._heed()
         if not self.over:
             self.flush()
+            self._heed()  # ngh2 closes the streams of malformed answers as it sends their resets
+
+    def _heed(self) -> None:
+        for event in self.connection.events():
+            self._take(event)
 
     def _take(self, event: ngh2.Event) -> None:  # noqa: C901 - a case for each event
         match event:

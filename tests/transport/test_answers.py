@@ -3,6 +3,7 @@
 from base64 import b64decode
 from collections import Counter
 
+import pytest
 from google.rpc import status_pb2
 
 from server.codes import Code
@@ -46,6 +47,15 @@ def test_a_refusal_without_a_reason_has_no_details(door: BareDoor) -> None:
         got = client.call(PLAIN, b"\x07no")
     assert (got.grpc_status, got.grpc_message) == (7, "no")
     assert b"grpc-status-details-bin" not in got.headers
+
+
+@pytest.mark.parametrize("text", [" lead", "trail ", " ", " both ways "])
+@pytest.mark.parametrize("door", NGH2_DOORS, indirect=True)
+def test_spaces_at_the_ends_of_a_message(door: BareDoor, text: str) -> None:
+    """They are escaped, since HTTP/2 takes a field with them for malformed; grpcio as a server does not."""
+    with door.raw() as client:
+        got = client.call(PLAIN, b"\x07" + text.encode())
+    assert (got.grpc_status, got.grpc_message) == (7, text)
 
 
 def test_an_unknown_encoding_learns_the_known_ones(door: BareDoor) -> None:

@@ -5,7 +5,7 @@ from urllib.parse import unquote
 
 import pytest
 from google.rpc import error_details_pb2, status_pb2
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from server.codes import Code
@@ -36,9 +36,14 @@ def test_nothing_else_is_a_timeout(text: bytes) -> None:
 
 
 @given(st.text())
+@example(" at both ends ")
 def test_messages_survive_their_escapes(text: str) -> None:
-    """What a client decodes is the text, or its beginning where it was cut; only printable ASCII travels."""
+    """What a client decodes is the text, or its beginning where it was cut; only printable ASCII travels.
+
+    No field of HTTP/2 may begin or end with a space: RFC 9113, 8.2.1.
+    """
     encoded = headers.percent_encoded(text)
+    assert encoded.strip(b" ") == encoded
     assert all(0x20 <= byte < 0x7F for byte in encoded)
     assert len(encoded) <= headers.GRPC_MESSAGE_BYTES_MAX
     decoded = unquote(encoded.decode("ascii"), errors="strict")

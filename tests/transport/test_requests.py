@@ -208,6 +208,13 @@ ROWS = {
     "a header of HTTP/1": Row(with_field("connection", "close"), Reset(1), Code.OK, LOOSE),
     "content-length that fits": Row(with_field("content-length", str(len(HI))), Code.OK),
     "content-length that lies": Row(with_field("content-length", "9"), Reset(1), Code.OK, LOOSE),
+    "a value with a space at its end": Row(with_field("trace", "1 "), Reset(1), Code.OK, LOOSE),
+    "a value with a control character": Row(with_field("trace", "a\x01"), Reset(1), Code.OK, LOOSE),
+    "a value of UTF-8": Row(with_field("trace", "naïve"), Code.OK),
+    "two content-types": Row(
+        call([(b"content-type", b"application/grpc"), (b"content-type", b"text/html")]),
+        Http(415), Code.OK, CHECKS_NO_TYPE,
+    ),
     "no path": Row(with_field(":path", ""), Reset(1), Reset(2), "another error code"),
     # deadlines
     **{
