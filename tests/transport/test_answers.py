@@ -8,6 +8,7 @@ from google.rpc import status_pb2
 
 from server.codes import Code
 from tests.server.running import item_info
+from tests.transport.conftest import NGH2_DOORS
 from tests.transport.doors import BareDoor
 from tests.transport.http2_client import DATA, frame, message
 from tests.transport.stand_in import CHAT, ECHO, LARGE, LATER, PLAIN, REFUSE
