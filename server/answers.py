@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Coroutine
+from contextlib import aclosing
 from time import perf_counter_ns
 from typing import Any
 
@@ -51,6 +52,13 @@ class Answers:
         """Let streaming calls see the end of what their clients say, so that they end."""
         self._closing.set()
 
+    async def cut(self) -> None:
+        """End what is still under way, whatever it waits for."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
     def _reply(self, call: Call, message: bytes) -> None:
         call.session.reply(call, message)
         call.route.counts.observe(Code.OK, perf_counter_ns() - call.arrived_ns)
@@ -70,6 +78,8 @@ class Answers:
         else:
             if call.open:
                 self._reply(call, message)
+            else:
+                call.route.counts.observe(Code.CANCELLED, perf_counter_ns() - call.arrived_ns)
         finally:
             self.turns.pending -= 1
             self.turns.touch(connection)
@@ -85,11 +95,15 @@ class Answers:
             if not call.open and task is not None:
                 task.cancel()
 
+        if not call.open:
+            call.route.counts.observe(Code.CANCELLED, perf_counter_ns() - call.arrived_ns)
+            return
         call.on_input = on_input
         remaining_s = (call.deadline_ns - perf_counter_ns()) * NS if call.deadline_ns else None
         try:
-            async with asyncio.timeout(remaining_s):
-                async for reply in call.route.stream(self._requests(call, said)):
+            replies = call.route.stream(self._requests(call, said))
+            async with asyncio.timeout(remaining_s), aclosing(replies):
+                async for reply in replies:
                     call.session.send(call, reply)
                     self.turns.touch(connection)
                     await connection.room()
@@ -112,10 +126,11 @@ class Answers:
         closing.add_done_callback(lambda _: said.set())
         try:
             while True:
-                while call.messages:
-                    yield call.messages.pop(0)
                 if call.error is not None:
                     raise call.error
+                if call.messages:
+                    yield call.messages.pop(0)
+                    continue
                 if call.ended or self._closing.is_set():
                     return
                 said.clear()

@@ -24,5 +24,7 @@ class Cause(StrEnum):
     """a frame that did not end in time"""
     SILENT = "silent"
     """a ping was not answered"""
+    FAULT = "fault"
+    """a fault of ours met it; the log says which"""
     UNREAD = "unread"
     """answers were not read"""

@@ -92,8 +92,8 @@ def failure(error: BanditError | ShellError) -> Failure:
     return Failure(
         CODES[error.reason],
         error.reason.value,
-        clipped(error.message, limits.REPLY_TEXT_CHARS_MAX),
-        {key: clipped(value, limits.METADATA_VALUE_CHARS_MAX) for key, value in error.metadata.items()},
+        clipped(error.message, limits.REPLY_TEXT_BYTES_MAX),
+        {key: clipped(value, limits.METADATA_VALUE_BYTES_MAX) for key, value in error.metadata.items()},
         limits.RETRY_S if error.reason is ShellReason.OVERLOADED else 0.0,
     )
 
@@ -119,6 +119,9 @@ def status(found: Failure) -> status_pb2.Status:
     return result
 
 
-def clipped(text: str, chars_max: int) -> str:
-    """`text`, or its beginning with an ellipsis when it has more than `chars_max` characters."""
-    return text if len(text) <= chars_max else f"{text[: chars_max - 1]}…"
+def clipped(text: str, bytes_max: int) -> str:
+    """`text`, or its beginning with an ellipsis when it has more than `bytes_max` bytes in UTF-8."""
+    encoded = text.encode(errors="replace")
+    if len(encoded) <= bytes_max:
+        return text
+    return encoded[: bytes_max - len("…".encode())].decode(errors="ignore") + "…"

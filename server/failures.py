@@ -29,11 +29,12 @@ class Failures:
             found = failure(error)
         else:
             found = INTERNAL
-            self._report(error, method)
+            self.report(error, method)
         self._counts.refuse(found.reason)
         return found
 
-    def _report(self, error: Exception, method: str) -> None:
+    def report(self, error: Exception, method: str) -> None:
+        """Log an exception that nobody expected."""
         name, where = type(error).__name__, places(error)
         times = self._met[name, where[-1]] = self._met.get((name, where[-1]), 0) + 1
         if times & (times - 1) == 0:

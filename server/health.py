@@ -4,7 +4,7 @@ https://github.com/grpc/grpc/blob/master/doc/health-checking.md
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
 from google.protobuf.message import DecodeError
 from grpc_health.v1 import health_pb2
@@ -62,7 +62,7 @@ class Health:
         reply: bytes = response.SerializeToString()
         return reply
 
-    async def watch(self, requests: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async def watch(self, requests: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
         """HealthCheckRequest → a HealthCheckResponse now and at every change."""
         if self._watches >= limits.HEALTH_WATCHES_MAX:
             raise CallError(Code.RESOURCE_EXHAUSTED, f"more than {limits.HEALTH_WATCHES_MAX} health watches")

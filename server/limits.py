@@ -14,12 +14,12 @@ METADATA_BYTES_MAX = 16_384
 STREAMS_MAX = 1_000
 """Calls at once on one connection, as a Go server's usual setting; a client with more opens a second one."""
 
-REPLY_TEXT_CHARS_MAX = 2_048
-"""Characters of an error's message on the wire. A client accepts 8 KB of trailers as a rule, and the text
-travels twice: as grpc-message and in grpc-status-details-bin."""
+REPLY_TEXT_BYTES_MAX = 2_048
+"""Bytes, in UTF-8, of an error's message on the wire. A client accepts 8 KB of trailers as a rule, and the
+text travels twice: as grpc-message and in grpc-status-details-bin."""
 
-METADATA_VALUE_CHARS_MAX = 256
-"""Characters of one value in an ErrorInfo's metadata, for the same reason."""
+METADATA_VALUE_BYTES_MAX = 256
+"""Bytes of one value in an ErrorInfo's metadata, for the same reason."""
 
 METADATA_BYTES_FATAL = 65_536
 """Bytes of a call's metadata beyond which the connection is closed instead of the call refused: decoding them
@@ -56,14 +56,24 @@ CALL_BYTES_MAX = 67_108_864
 WAIT_MAX_S = 0.050
 """Seconds a call may wait before it is refused: a page that waited so long has shown its static campaign."""
 
-TURN_S = 0.001
+TURN_S = 0.002
 """Seconds of answering calls before sockets are read and timers run again."""
+
+VISIT_S = 0.0005
+"""Seconds of answering one connection's calls before the next has its turn."""
 
 RETRY_S = 0.5
 """Seconds after which a client that we refused for overload may try again."""
 
 CONNECTIONS_MAX = 10_000
 """Connections at once; more are closed when they are made. Each takes about 30 KB."""
+
+CROWD = 500
+"""Connections that must have ended before it is worth a pause to give their memory back; one of a client that
+misbehaved, and may have held much, counts for all of them."""
+
+CROWD_PAUSE_S = 10.0
+"""Seconds between two such pauses, of some milliseconds."""
 
 DESCRIPTORS_SPARE = 64
 """File descriptors that are kept from connections: listeners, logs, files, the HTTP port."""

@@ -6,13 +6,13 @@ at. A stream takes the requests' bytes and yields the replies'. Either may raise
 or `CallError`; anything else is an internal error.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from server.codes import Code
 
 Unary = Callable[[bytes], bytes | Awaitable[bytes]]
-Stream = Callable[[AsyncIterator[bytes]], AsyncIterator[bytes]]
+Stream = Callable[[AsyncIterator[bytes]], AsyncGenerator[bytes, None]]
 
 
 class CallError(Exception):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections import deque
 from time import perf_counter_ns
-from typing import cast
+from typing import Protocol, cast
 
 from server import limits
 from server.causes import Cause
 from server.codes import Code
+from server.http2.call import Call
 from server.http2.session import Session
 from server.methods import CallError
 from server.turns import Turns
@@ -29,11 +30,23 @@ WRITING, CROWDED, FAIR = 1, 2, 4
 """Why reading is paused: the client does not read, too many calls wait, others have their turn."""
 
 
+class Owner(Protocol):
+    """Who is told of a connection's life."""
+
+    def come(self, connection: Connection) -> None:
+        """There is a client."""
+
+    def gone(self, connection: Connection, cause: Cause) -> None:
+        """There is none any more."""
+
+    def broke(self, connection: Connection, error: Exception) -> None:
+        """A fault of ours met it."""
+
+
 class Connection(asyncio.BufferedProtocol):
     """The event loop's side of a connection.
 
-    `buffer` is the engine's: what is read is used before anything else is. `come` is told when there is a
-    client, `gone` when there is none any more, and why.
+    `buffer` is the engine's: what is read is used before anything else is.
     """
 
     def __init__(
@@ -41,15 +54,14 @@ class Connection(asyncio.BufferedProtocol):
         session: Session,
         turns: Turns,
         buffer: memoryview,
-        come: Callable[[Connection], None],
-        gone: Callable[[Connection, Cause], None],
+        owner: Owner,
     ) -> None:
         self.session = session
         self.touched = False
+        self.waiting: deque[Call] = deque()
         self._turns = turns
         self._buffer = buffer
-        self._come = come
-        self._gone = gone
+        self._owner = owner
         self._transport: asyncio.Transport | None = None
         self._cause = Cause.CLIENT
         self._paused = 0
@@ -66,7 +78,7 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Greet the client, if TLS has agreed on HTTP/2."""
         self._transport = cast("asyncio.Transport", transport)
-        self._come(self)
+        self._owner.come(self)
         tls = transport.get_extra_info("ssl_object")
         if tls is not None and tls.selected_alpn_protocol() != "h2":
             self.close(Cause.NO_HTTP2)
@@ -80,13 +92,16 @@ class Connection(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Take in what was read."""
         turns = self._turns
-        for call in self.session.receive(self._buffer[:nbytes], perf_counter_ns()):
-            turns.take(self, call)
+        try:
+            for call in self.session.receive(self._buffer[:nbytes], perf_counter_ns()):
+                turns.take(self, call)
+        except Exception as error:  # noqa: BLE001 - one connection's fault is not the others'
+            self.broke(error)
         turns.touch(self)
         if nbytes == len(self._buffer):
             self._pause(FAIR)
             turns.stop(self)
-        if turns.full:
+        if turns.crowded(self):
             self._pause(CROWDED)
             turns.stop(self)
 
@@ -100,7 +115,7 @@ class Connection(asyncio.BufferedProtocol):
         self._transport = None
         self.session.abandon()
         self._room.set()
-        self._gone(self, self._cause)
+        self._owner.gone(self, self._cause)
 
     def pause_writing(self) -> None:
         """Say and read no more until the client has read."""
@@ -145,6 +160,10 @@ class Connection(asyncio.BufferedProtocol):
             transport.close()
             asyncio.get_running_loop().call_later(limits.FAREWELL_S, transport.abort)
 
+    def broke(self, error: Exception) -> None:
+        """Close: a fault of ours met it."""
+        self._owner.broke(self, error)
+
     def announce_leave(self) -> None:
         """Ask the client to go elsewhere with its next calls."""
         if not self._left_ns:
@@ -160,7 +179,7 @@ class Connection(asyncio.BufferedProtocol):
     def look(self, now_ns: int) -> None:
         """Look, once a second, for a client that is stuck, silent or has been here for long."""
         session = self.session
-        session.quiet_bytes = 0
+        session.pass_second()
         fault = self._fault(now_ns)
         if fault is not None:
             self.close(fault)

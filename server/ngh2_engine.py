@@ -13,7 +13,8 @@ from time import perf_counter_ns
 
 import structlog
 
-from server import limits
+from server import collector, limits
+from server.acceptor import Acceptor
 from server.addresses import Address
 from server.answers import Answers
 from server.causes import Cause
@@ -21,13 +22,14 @@ from server.counts import Counts
 from server.failures import Failures
 from server.http2.call import Budget, Route
 from server.http2.session import Session
-from server.listeners import BACKLOG, bind
+from server.listeners import bind
 from server.methods import Methods
 from server.ngh2_connection import Connection
-from server.tls import Tls, server_context
+from server.tls import Tls
 from server.turns import Turns
 
 LOOK_EVERY_S = 1.0
+NS = 10**9
 
 
 class Ngh2Engine:
@@ -46,6 +48,7 @@ class Ngh2Engine:
         counts.track([*methods.unary, *methods.streams])
         self._routes = routes(methods, counts)
         self._counts = counts
+        self._failures = failures
         self._message_bytes_max = message_bytes_max
         self._streams_max = streams_max
         self._connections_max = connections_max
@@ -55,10 +58,12 @@ class Ngh2Engine:
         self._parts = Budget(limits.PART_BYTES_MAX)
         self._buffer = memoryview(bytearray(limits.READ_BYTES))
         self._connections: set[Connection] = set()
+        self._ended = 0
+        self._gave_back_ns = 0
         self._empty = asyncio.Event()
         self._log = structlog.get_logger()
         self._bound: list[tuple[list[socket.socket], Tls | None, Address]] = []
-        self._servers: list[asyncio.Server] = []
+        self._acceptors: list[Acceptor] = []
         self._look_task: asyncio.Task[None] | None = None
 
     def listen(self, address: Address, tls: Tls | None, *, private: bool = False) -> Address:
@@ -73,24 +78,22 @@ class Ngh2Engine:
     async def start(self) -> None:
         """Take calls from now on."""
         for sockets, tls, _ in self._bound:
-            await self._serve(sockets, tls)
+            acceptor = Acceptor(sockets, tls, self)
+            self._acceptors.append(acceptor)
+            acceptor.start()
         self._look_task = asyncio.get_running_loop().create_task(self._look())
 
     async def renew_tls(self, tls: Tls) -> None:
         """Serve new connections with `tls`; those that are there keep what they agreed on."""
-        servers, self._servers = self._servers, []
-        self._bound = [(sockets, old and tls, address) for sockets, old, address in self._bound]
-        for sockets, new, _ in self._bound:
-            await self._serve(sockets, new)
-        for server in servers:
-            server.close()
+        for acceptor in self._acceptors:
+            acceptor.renew(tls)
 
     async def stop(self, grace_s: float) -> None:
         """Take no more calls, wait up to `grace_s` seconds for those under way, cut the rest off."""
         loop = asyncio.get_running_loop()
         end_s = loop.time() + grace_s
-        for server in self._servers:
-            server.close()
+        for acceptor in self._acceptors:
+            acceptor.close()
         self._unbind()
         for connection in list(self._connections):
             connection.announce_leave()
@@ -103,6 +106,7 @@ class Ngh2Engine:
         for connection in list(self._connections):
             connection.close(Cause.OVERSTAYED)
         await self._until_empty(2 * limits.FAREWELL_S)
+        await self._answers.cut()
         if self._look_task is not None:
             self._look_task.cancel()
 
@@ -120,37 +124,41 @@ class Ngh2Engine:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._empty.wait(), patience_s)
 
-    async def _serve(self, sockets: list[socket.socket], tls: Tls | None) -> None:
-        """Accept on `sockets`, through copies of them, so that one set of servers can follow another."""
-        loop = asyncio.get_running_loop()
-        for listener in sockets:
-            self._servers.append(
-                await loop.create_server(
-                    self._connection,
-                    sock=listener.dup(),
-                    backlog=BACKLOG,
-                    ssl=None if tls is None else server_context(tls),
-                    ssl_handshake_timeout=None if tls is None else limits.HELLO_S,
-                )
-            )
+    def has_room(self) -> bool:
+        """Whether there may be another client; one too many is counted."""
+        greeted = sum(acceptor.greeted for acceptor in self._acceptors)
+        if len(self._connections) + greeted < self._connections_max:
+            return True
+        self._counts.connections_ended[Cause.TOO_MANY] += 1
+        return False
 
-    def _connection(self) -> Connection:
+    def not_greeted(self) -> None:
+        """Count a client that did not get through TLS."""
+        self._counts.connections_ended[Cause.NO_HTTP2] += 1
+
+    def connection(self) -> Connection:
+        """Make a new client's connection."""
         session = Session(self._routes, self._parts, self._message_bytes_max, self._streams_max)
-        return Connection(session, self._turns, self._buffer, self._come, self._gone)
+        return Connection(session, self._turns, self._buffer, self)
 
-    def _come(self, connection: Connection) -> None:
-        """Count a new connection in; one too many is closed at once. TLS has agreed on its terms by now."""
+    def come(self, connection: Connection) -> None:
+        """Count a new connection in."""
         self._connections.add(connection)
         self._counts.connections += 1
-        if len(self._connections) > self._connections_max:
-            connection.close(Cause.TOO_MANY)
 
-    def _gone(self, connection: Connection, cause: Cause) -> None:
+    def gone(self, connection: Connection, cause: Cause) -> None:
+        """Count a connection out."""
         self._connections.discard(connection)
         self._counts.connections -= 1
         self._counts.connections_ended[cause] += 1
+        self._ended += 1 if cause in (Cause.CLIENT, Cause.LEFT) else limits.CROWD
         if not self._connections:
             self._empty.set()
+
+    def broke(self, connection: Connection, error: Exception) -> None:
+        """Close a connection that met a fault of ours, and report it."""
+        self._failures.report(error, "")
+        connection.close(Cause.FAULT)
 
     def _soon(self, work: object) -> None:
         asyncio.get_running_loop().call_soon(work)  # type: ignore[arg-type]
@@ -162,6 +170,9 @@ class Ngh2Engine:
             now_ns = perf_counter_ns()
             for connection in list(self._connections):
                 connection.look(now_ns)
+            if self._ended >= limits.CROWD and now_ns - self._gave_back_ns > limits.CROWD_PAUSE_S * NS:
+                self._ended, self._gave_back_ns = 0, now_ns
+                collector.give_back()
 
 
 def routes(methods: Methods, counts: Counts) -> dict[bytes, Route]:

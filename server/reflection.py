@@ -4,7 +4,7 @@ The two versions differ in their package's name alone, so one set of messages se
 https://github.com/grpc/grpc/blob/master/doc/server-reflection.md
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
 from google.protobuf import descriptor_pb2, descriptor_pool, text_format
 from google.protobuf.descriptor import FileDescriptor
@@ -32,7 +32,7 @@ class Reflection:
         self._pool = descriptor_pool.Default()
         self._v1: descriptor_pool.DescriptorPool | None = None
 
-    async def info(self, requests: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async def info(self, requests: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
         """ServerReflectionRequest → ServerReflectionResponse, one for one, until the client ends."""
         async for raw in requests:
             try:

@@ -1,8 +1,9 @@
-"""Calls take turns: they are answered in the order in which they came, a millisecond's worth at a time.
+"""Calls take turns: connections go round, each is answered for half a millisecond, in the order it asked.
 
 All sockets are read before a turn, so a call that its client has given up meanwhile is found in time; each
 connection's answers of a turn leave in one write. Beyond what can be answered in time, reading stops and
-calls are refused, which is cheap: so the work that is done is done for clients who still wait.
+calls are refused, which is cheap: so the work that is done is done for clients who still wait. One that asks
+for more than its share waits, and is refused, by itself.
 """
 
 from collections import deque
@@ -16,6 +17,7 @@ from server.http2.call import Call
 
 WAIT_NS = round(limits.WAIT_MAX_S * 1e9)
 TURN_NS = round(limits.TURN_S * 1e9)
+VISIT_NS = round(limits.VISIT_S * 1e9)
 
 
 class Connection(Protocol):
@@ -23,6 +25,8 @@ class Connection(Protocol):
 
     touched: bool
     """whether a flush is due"""
+    waiting: deque[Call]
+    """its calls that wait for their turn"""
 
     def flush(self) -> None:
         """Send what there is to send."""
@@ -30,15 +34,18 @@ class Connection(Protocol):
     async def room(self) -> None:
         """Return when the client has read enough for more of a stream."""
 
+    def broke(self, error: Exception) -> None:
+        """Close: a fault of ours met it."""
+
     def resume_reading(self) -> None:
-        """Read on, after `Turns.stopped` held it."""
+        """Read on, after `Turns.stop` was asked to say when."""
 
 
 Answer = Callable[[Connection, Call, int], None]
 
 
 class Turns:
-    """The calls that wait, of all connections of a process.
+    """The calls that wait, of all connections of an engine.
 
     `answer` answers one call; `soon` runs a function at the next turn of the event loop, after sockets were
     read. `calls_max` bounds the calls in flight, `bytes_max` the bytes of those that wait.
@@ -57,32 +64,29 @@ class Turns:
         self._soon = soon
         self._calls_max = calls_max
         self._bytes_max = bytes_max
-        self._waiting: deque[tuple[Connection, Call]] = deque()
+        self._round: deque[Connection] = deque()
+        self._waiting = 0
         self._bytes = 0
         self._touched: list[Connection] = []
         self._stopped: list[Connection] = []
         self._scheduled = False
+        self._turned_ns = 0
+        """end of the last turn: a call that came after it has waited for no other, however long we slept"""
 
-    @property
-    def in_flight(self) -> int:
-        """Calls that are not answered yet."""
-        return len(self._waiting) + self.pending
-
-    @property
-    def full(self) -> bool:
-        """Whether no more calls should be read."""
-        return len(self._waiting) + self.pending >= self._calls_max or self._bytes >= self._bytes_max
+    def crowded(self, connection: Connection) -> bool:
+        """Whether to read no more from `connection`: too many calls wait, and it has its share of them."""
+        if self._waiting + self.pending < self._calls_max and self._bytes < self._bytes_max:
+            return False
+        return len(connection.waiting) * (len(self._round) + 1) >= self._calls_max
 
     def take(self, connection: Connection, call: Call) -> None:
         """Let a call wait for its turn; refuse it if too many do. A vital one is answered at once."""
-        if call.route.vital or call.error is not None:
-            self._answer(connection, call, call.arrived_ns)
-        elif self.full:
+        if call.error is None and not call.route.vital:
+            if not self.crowded(connection):
+                self._wait(connection, call)
+                return
             call.error = overloaded()
-            self._answer(connection, call, call.arrived_ns)
-        else:
-            self._waiting.append((connection, call))
-            self._bytes += len(call.messages[0])
+        self._answer(connection, call, call.arrived_ns)
 
     def touch(self, connection: Connection) -> None:
         """Flush `connection` at the end of the next turn."""
@@ -96,31 +100,56 @@ class Turns:
         self._stopped.append(connection)
         self._schedule()
 
+    def _wait(self, connection: Connection, call: Call) -> None:
+        if not connection.waiting:
+            self._round.append(connection)
+        connection.waiting.append(call)
+        self._waiting += 1
+        self._bytes += len(call.messages[0])
+
     def _schedule(self) -> None:
         if not self._scheduled:
             self._scheduled = True
             self._soon(self._turn)
 
     def _turn(self) -> None:
-        waiting = self._waiting
+        self._scheduled = False
         now_ns = perf_counter_ns()
         end_ns = now_ns + TURN_NS
-        while waiting and now_ns < end_ns:
-            connection, call = waiting.popleft()
-            self._bytes -= len(call.messages[0])
-            if now_ns - call.arrived_ns > WAIT_NS:
-                call.error = overloaded()
-            self._answer(connection, call, now_ns)
-            self.touch(connection)
-            now_ns = perf_counter_ns()
-        self._scheduled = False
+        while self._round and now_ns < end_ns:
+            connection = self._round.popleft()
+            now_ns = self._visit(connection, now_ns)
+            if connection.waiting:
+                self._round.append(connection)
+        self._turned_ns = now_ns
         touched, self._touched = self._touched, []
         for connection in touched:
             connection.touched = False
-            connection.flush()
-        if waiting:
+            try:
+                connection.flush()
+            except Exception as error:  # noqa: BLE001 - one connection's fault is not the others'
+                connection.broke(error)
+        if self._round:
             self._schedule()
-        if self._stopped and 2 * self.in_flight < self._calls_max and 2 * self._bytes < self._bytes_max:
+        if self._stopped and 2 * (self._waiting + self.pending) < self._calls_max:
             stopped, self._stopped = self._stopped, []
             for connection in stopped:
                 connection.resume_reading()
+
+    def _visit(self, connection: Connection, now_ns: int) -> int:
+        """Answer some calls of `connection`; return the time after it."""
+        waiting = connection.waiting
+        end_ns = now_ns + VISIT_NS
+        while waiting and now_ns < end_ns:
+            call = waiting.popleft()
+            self._waiting -= 1
+            self._bytes -= len(call.messages[0])
+            if now_ns - call.arrived_ns > WAIT_NS and call.arrived_ns < self._turned_ns:
+                call.error = overloaded()
+            try:
+                self._answer(connection, call, now_ns)
+            except Exception as error:  # noqa: BLE001 - as in a flush
+                connection.broke(error)
+            now_ns = perf_counter_ns()
+        self.touch(connection)
+        return now_ns

@@ -10,7 +10,7 @@ from server import limits
 from server.codes import Code
 from server.counts import MethodCounts
 from server.errors import overloaded
-from server.http2.messages import MessageReader, whole
+from server.http2.messages import MessageReader
 from server.methods import CallError, Stream, Unary
 
 if TYPE_CHECKING:
@@ -51,15 +51,17 @@ class Call:
     """One call of a `session`, its stream's id there, and its route.
 
     Times are nanoseconds of one monotonic clock: `arrived_ns` when it was read, `deadline_ns` when its client
-    gives up (0: never). `open` until it is answered, its client resets it, or the connection goes; `begun`
-    when an answer's headers are on their way; `ended` when the client has said all. `messages` are what it
-    has said; `error` is set when it is to be refused for how it was said. A streaming call's `on_input` is
-    called when `messages` or `ended` change.
+    gives up (0: never). `untouched` while nothing of a unary call's body has come; `ended` when the client
+    has said all; `offered` once it was returned as one that can be answered; `begun` when an answer's
+    headers are on their way; `open` until it is answered, its client resets it, or the connection goes.
+    `messages` are what it has said; `error` is set when it is to be refused for how it was said. A streaming
+    call's `on_input` is called when any of this changes.
     """
 
     __slots__ = (
-        "_reader", "arrived_ns", "begun", "deadline_ns", "ended", "error", "gzip", "messages", "on_input",
-        "open", "route", "session", "stream_id",
+        "_reader", "arrived_ns", "begun", "deadline_ns", "ended", "error", "gzip", "messages", "offered",
+        "on_input",
+        "open", "route", "session", "stream_id", "untouched",
     )  # fmt: skip
 
     def __init__(self, session: Session, stream_id: int, route: Route, arrived_ns: int) -> None:
@@ -69,9 +71,11 @@ class Call:
         self.arrived_ns = arrived_ns
         self.deadline_ns = 0
         self.gzip = False
+        self.offered = False
         self.open = True
         self.begun = False
         self.ended = False
+        self.untouched = route.unary is not None
         self.messages: list[bytes] = []
         self.error: Exception | None = None
         self.on_input: Callable[[], None] | None = None
@@ -94,10 +98,6 @@ class Call:
         one message (the status codes' "request cardinality violation"), INTERNAL for half a message.
         """
         if self._reader is None:
-            message = whole(data, bytes_max) if self.ended else None
-            if message is not None:
-                self.messages.append(message)
-                return
             self._reader = MessageReader(bytes_max, gzip=self.gzip)
         self.messages += self._reader.feed(data)
         if len(self.messages) > limits.MESSAGES_AHEAD_MAX:

@@ -59,9 +59,8 @@ def timeout_ns(text: bytes) -> int:
     return int(digits) * unit
 
 
-def is_gzip(fields: Mapping[bytes, bytes]) -> bool:
-    """Whether messages may be gzip. Raises CallError UNIMPLEMENTED for encodings that we do not have."""
-    encoding = fields.get(b"grpc-encoding", b"identity")
+def is_gzip(encoding: bytes) -> bool:
+    """Whether a grpc-encoding is gzip. Raises CallError UNIMPLEMENTED for encodings that we do not have."""
     if encoding == b"gzip":
         return True
     if encoding == b"identity":

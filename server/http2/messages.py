@@ -3,13 +3,15 @@
 https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
 """
 
+import struct
 import zlib
 
 from server.codes import Code
 from server.errors import ShellError, ShellReason
 from server.methods import CallError
 
-PREFIX_BYTES = 5
+PREFIX = struct.Struct(">BI")
+PREFIX_BYTES = PREFIX.size
 """One byte says whether the message is compressed, four how long it is."""
 
 GZIP_WINDOW = 31
@@ -87,14 +89,14 @@ def inflated(data: bytes, bytes_max: int) -> bytes:
 def whole(data: bytes, bytes_max: int) -> bytes | None:
     """The message in `data` if that is exactly one, not compressed; None if it wants a `MessageReader`."""
     size = len(data) - PREFIX_BYTES
-    if 0 <= size <= bytes_max and data[0] == 0 and int.from_bytes(data[1:PREFIX_BYTES], "big") == size:
+    if 0 <= size <= bytes_max and PREFIX.unpack_from(data) == (0, size):
         return data[PREFIX_BYTES:]
     return None
 
 
 def framed(message: bytes) -> bytes:
     """A message with its prefix."""
-    return b"\0" + len(message).to_bytes(4, "big") + message
+    return PREFIX.pack(0, len(message)) + message
 
 
 def too_large(size: int, bytes_max: int) -> ShellError:

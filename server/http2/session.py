@@ -17,12 +17,17 @@ from server.counts import MethodCounts
 from server.errors import Failure, ShellError, ShellReason
 from server.http2 import headers
 from server.http2.call import Budget, Call, Route
-from server.http2.messages import framed
+from server.http2.messages import framed, whole
 from server.methods import CallError
 
 Routes = Mapping[bytes, Route]
 
 NS = 10**9
+
+FIELDS_FEW = 16
+"""Header fields that a call has as a rule, with tracing and a token."""
+
+ENDED = (ngh2.StreamClosed, ngh2.StreamReset)
 
 
 class Session:
@@ -59,8 +64,9 @@ class Session:
         self._now_ns = 0
         self._ready: list[Call] = []
         self._early: list[int] = []
+        self._owed_bytes = self._owed_s = 0
         self._pings = 0
-        self._pinged_ns = 0
+        self._pinged_ns = -limits.KEEPALIVE_MIN_S * NS
         self._http2 = ngh2.Connection(ngh2.Role.SERVER, configuration(streams_max))
         self._http2.initiate_connection(settings(streams_max))
         self._http2.set_local_window_size(limits.CONNECTION_WINDOW_BYTES)
@@ -80,7 +86,7 @@ class Session:
         except ngh2.NGH2Error as error:
             self.over = Cause.FLOOD if isinstance(error, ngh2.DenialOfServiceError) else Cause.PROTOCOL
         self._react()
-        if self.quiet_bytes > limits.QUIET_BYTES_MAX:
+        if self.quiet_bytes > limits.QUIET_BYTES_MAX + self._owed_bytes:
             self._calm("too many bytes without a call in them")
         return ready
 
@@ -103,8 +109,16 @@ class Session:
         """Give up every call: the connection is gone."""
         calls = list(self.calls.values())
         self.calls.clear()
+        self._ready = []
         for call in calls:
             self._closed(call)
+
+    def pass_second(self) -> None:
+        """Count anew what is bounded by the second."""
+        self.quiet_bytes = 0
+        self._owed_s -= 1
+        if self._owed_s <= 0:
+            self._owed_bytes = self._owed_s = 0
 
     @property
     def unsent(self) -> int:
@@ -163,20 +177,20 @@ class Session:
         for event in self._http2.events():
             self.heard_ns = self._now_ns
             self.unheard_bytes = 0
-            if isinstance(event, ngh2.RequestReceived):
+            if type(event) is ngh2.RequestReceived:
                 self._on_request(event)
-            elif isinstance(event, ngh2.DataReceived):
-                self._on_data(event.stream_id, event.data, ended=event.end_stream)
-            elif isinstance(event, ngh2.StreamClosed | ngh2.StreamReset):
-                self._on_closed(event.stream_id)
+            elif type(event) is ngh2.DataReceived:
+                self._on_data(event.stream_id, event.data, event.end_stream)
+            elif isinstance(event, ENDED):
+                self._on_end(event.stream_id)
             elif isinstance(event, ngh2.TrailersReceived):
-                self._on_data(event.stream_id, b"", ended=True)  # they say nothing in gRPC, but end a request
+                self._on_data(event.stream_id, b"", True)  # they say nothing in gRPC, but end a request
             elif isinstance(event, ngh2.PingReceived):
                 self._on_ping()
             elif isinstance(event, ngh2.SettingsReceived):
                 self.greeted = True
             elif isinstance(event, ngh2.ConnectionClosed):
-                self.over = self.over or Cause.PROTOCOL
+                self.over = self.over or (Cause.LEFT if self.leaving else Cause.PROTOCOL)
 
     def _begin(self, call: Call) -> None:
         if not call.begun:
@@ -192,10 +206,14 @@ class Session:
         self._pings = 0
 
     def _hush(self) -> bytes:
-        """Stop clients that go on speaking in an answered call: RST_STREAM, once the answer is out."""
+        """Stop clients that go on speaking in an answered call: RST_STREAM, once the answer is out.
+
+        What they have sent meanwhile, up to a window, is no flood.
+        """
         waiting = [stream_id for stream_id in self._early if self._http2.queued_body_size(stream_id)]
         for stream_id in self._early:
             if stream_id not in waiting:
+                self._owed_bytes, self._owed_s = limits.STREAM_WINDOW_BYTES, 2
                 self._http2.reset_stream(stream_id, ngh2.ErrorCode.NO_ERROR)
         self._early = waiting
         return self._http2.data_to_send()
@@ -203,28 +221,36 @@ class Session:
     def _on_request(self, event: ngh2.RequestReceived) -> None:
         """Begin a call, or refuse what is none."""
         fields = dict(event.headers)
-        refusal = headers.http_refusal(fields)
-        if refusal is not None:
-            self._refuse_http(event, refusal)
-            return
+        if fields.get(b"content-type") != headers.CONTENT_TYPE or fields[b":method"] != b"POST":
+            refusal = headers.http_refusal(fields)
+            if refusal is not None:
+                self._refuse_http(event, refusal)
+                return
         route = self._routes.get(fields[b":path"], UNKNOWN)
-        call = Call(self, event.stream_id, route, self._now_ns)
-        self.calls[event.stream_id] = call
-        if route is UNKNOWN:
-            self._refuse(call, CallError(Code.UNIMPLEMENTED, "there is no such method here"))
+        stream_id = event.stream_id
+        call = self.calls[stream_id] = Call(self, stream_id, route, self._now_ns)
+        self.quiet_bytes = 0
         try:
-            check_size(event.headers)
-            timeout = fields.get(b"grpc-timeout")
-            if timeout is not None:
-                call.deadline_ns = self._now_ns + headers.timeout_ns(timeout)
-            call.gzip = headers.is_gzip(fields)
+            self._check(call, event.headers, fields)
         except (CallError, ShellError) as error:
             self._refuse(call, error)
-        self.quiet_bytes = 0
-        if route.stream is not None and call.error is None:
-            self._ready.append(call)
+        if route.stream is not None:
+            self._offer(call)
         if event.end_stream:
             self._take(call, b"", ended=True)
+
+    def _check(self, call: Call, fields: headers.Headers, by_name: Mapping[bytes, bytes]) -> None:
+        """Look at how a call was made. Raises ShellError METADATA_TOO_LARGE, CallError."""
+        if len(fields) > FIELDS_FEW or sum(map(len, by_name.values())) > limits.METADATA_BYTES_MAX // 2:
+            size = headers.list_bytes(fields)  # takes three times as long, so only where it may matter
+            if size > limits.METADATA_BYTES_MAX:
+                raise metadata_too_large(size)
+        if call.route is UNKNOWN:
+            raise CallError(Code.UNIMPLEMENTED, "there is no such method here")
+        if b"grpc-timeout" in by_name:
+            call.deadline_ns = call.arrived_ns + headers.timeout_ns(by_name[b"grpc-timeout"])
+        if b"grpc-encoding" in by_name:
+            call.gzip = headers.is_gzip(by_name[b"grpc-encoding"])
 
     def _refuse_http(self, event: ngh2.RequestReceived, refusal: headers.Headers) -> None:
         """Answer what is no gRPC call, unless it, or the connection, ended further on in the same bytes."""
@@ -233,16 +259,26 @@ class Session:
             if not event.end_stream:
                 self._early.append(event.stream_id)
 
-    def _on_data(self, stream_id: int, data: bytes, *, ended: bool) -> None:
+    def _on_data(self, stream_id: int, data: bytes, ended: bool) -> None:
+        """Take in a part of a body; most often it is the one message of a unary call."""
         if data:
             self.quiet_bytes = 0
         call = self.calls.get(stream_id)
-        if call is not None:
-            self._take(call, data, ended=ended)
+        if call is None:
+            return
+        if ended and call.untouched:
+            message = whole(data, self._bytes_max)
+            if message is not None:
+                call.ended = True
+                call.messages.append(message)
+                self._offer(call)
+                return
+        self._take(call, data, ended=ended)
 
     def _take(self, call: Call, data: bytes, *, ended: bool) -> None:
-        """Take in a part of a body; a unary call is ready at its end, a streaming one from the start."""
+        """Take in bytes of any kind; a unary call is ready at its end, a streaming one from the start."""
         call.ended = ended
+        call.untouched = False
         if call.error is not None:
             return
         before = call.held
@@ -256,7 +292,13 @@ class Session:
             return
         if call.on_input is not None:
             call.on_input()
-        elif ended and call.route.unary is not None:
+        elif ended:
+            self._offer(call)
+
+    def _offer(self, call: Call) -> None:
+        """Let a call be answered; once."""
+        if not call.offered:
+            call.offered = True
             self._ready.append(call)
 
     def _refuse(self, call: Call, error: CallError | ShellError) -> None:
@@ -264,14 +306,13 @@ class Session:
         call.error = error
         if call.on_input is not None:
             call.on_input()
-        elif call not in self._ready:
-            self._ready.append(call)
+        else:
+            self._offer(call)
 
-    def _on_closed(self, stream_id: int) -> None:
+    def _on_end(self, stream_id: int) -> None:
         """Close a call that its client reset, or that HTTP/2 ended for a fault of its own."""
-        call = self.calls.pop(stream_id, None)
-        if call is not None:
-            self._closed(call)
+        if stream_id in self.calls:
+            self._closed(self.calls.pop(stream_id))
 
     def _closed(self, call: Call) -> None:
         call.open = False
@@ -294,15 +335,13 @@ class Session:
             self._http2.send_goaway(ngh2.ErrorCode.ENHANCE_YOUR_CALM, debug_data=why.encode())
 
 
-def check_size(fields: headers.Headers) -> None:
-    """Refuse a header list beyond our bound. Raises ShellError METADATA_TOO_LARGE."""
-    size = headers.list_bytes(fields)
-    if size > limits.METADATA_BYTES_MAX:
-        raise ShellError(
-            ShellReason.METADATA_TOO_LARGE,
-            f"the metadata has {size} bytes; at most {limits.METADATA_BYTES_MAX} are read: send less",
-            limit=str(limits.METADATA_BYTES_MAX),
-        )
+def metadata_too_large(size: int) -> ShellError:
+    """The refusal of a header list of `size` bytes."""
+    return ShellError(
+        ShellReason.METADATA_TOO_LARGE,
+        f"the metadata has {size} bytes; at most {limits.METADATA_BYTES_MAX} are read: send less",
+        limit=str(limits.METADATA_BYTES_MAX),
+    )
 
 
 @cache

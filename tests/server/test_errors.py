@@ -228,7 +228,7 @@ def test_long_texts_are_cut_to_fit_trailers() -> None:
     found = errors.failure(BanditError(Reason.CONFIG_INVALID, "ä" * 100_000, problem="x" * 100_000))
     assert len(errors.status(found).SerializeToString()) + len(found.message.encode()) * 3 < 20_000
     assert found.message.endswith("…")
-    assert len(found.metadata["problem"]) == 256
+    assert len(found.metadata["problem"].encode()) == 256
 
 
 def test_every_reason_is_documented() -> None:

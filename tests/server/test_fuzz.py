@@ -179,7 +179,7 @@ def test_streams_survive_any_bytes(stream: str) -> None:
             except CallError:
                 pass
             finally:
-                await replies.aclose()  # type: ignore[attr-defined]  # it is a generator
+                await replies.aclose()
         return answered
 
     assert asyncio.run(ask_on()) > 50
