@@ -91,7 +91,7 @@ DEAF_BATCHES = Attack(
     + frames.window_update(frames.WINDOW_MAX - 65_535),
     lambda turn: frames.call(2 * turn + 1, BATCH_PATH, BATCH),
     deaf=True,
-    pace_s=0.02,
+    pace_s=0.01,
 )
 
 DEAF_BATCHES_BY_WINDOW = Attack(

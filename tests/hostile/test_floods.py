@@ -9,7 +9,7 @@ import pytest
 from loadtest.sidecar import Sidecar
 from tests.hostile import frames, mutations, peers
 from tests.hostile.attacks import BREACHES, FLOODS, GAMES
-from tests.hostile.hordes import CLOSED_WINDOWS, DEAF_BATCHES, DEAF_BATCHES_BY_WINDOW
+from tests.hostile.hordes import CLOSED_WINDOWS, DEAF_BATCHES, DEAF_BATCHES_BY_WINDOW, HOG
 from tests.hostile.peers import Beside
 from tests.transport.http2_client import CHOOSE, Http2Client
 
@@ -23,6 +23,11 @@ RESIDENT_BYTES_MAX = 128_000_000
 """Memory that an attack may take meanwhile."""
 
 BOX_S = 3.0
+
+HOG_S = 2.0
+
+REFUSED_MAX = 5
+"""Calls of a client beside a hog that may be refused: a batch holds the loop for some ten milliseconds."""
 
 SETTLE_S = 5.0
 
@@ -82,6 +87,14 @@ def test_answers_that_nobody_reads_are_bounded(victim: Sidecar, name: str) -> No
     after = peers.settled(victim.pid, before, SETTLE_S, GROWTH_BYTES_MAX)
     assert after.resident_bytes - before.resident_bytes <= GROWTH_BYTES_MAX
     assert after.descriptors <= before.descriptors
+
+
+def test_one_client_takes_no_more_than_its_turn(victim: Sidecar) -> None:
+    """The dearest calls of one client without end: most of them are shed, hardly any of another's."""
+    with Beside(victim.target, refused_max=REFUSED_MAX) as beside:
+        ending = peers.flood(victim.target, HOG, HOG_S)
+    assert not ending.closed
+    assert len(beside.took_s) > 3 * REFUSED_MAX
 
 
 def test_wrong_frames_over_the_wire(victim: Sidecar) -> None:
