@@ -74,9 +74,14 @@ def _priorities(turn: int) -> bytes:
     return b"".join(frames.priority(stream, stream + 2) for stream in streams)
 
 
-def _broken_calls(turn: int) -> bytes:
-    """Calls to a method that does not exist: each costs an answer."""
-    return b"".join(frames.call(_odd(turn, place), "/no.Such/Method") for place in range(REPEATS))
+def _refused_calls(turn: int) -> bytes:
+    """Calls with messages too large by their prefixes: each costs an answer, and says so in its own words."""
+    streams = [_odd(turn, place) for place in range(REPEATS)]
+    prefixes = [message(b"", length=2**31 + stream) for stream in streams]
+    return b"".join(
+        frames.headers(stream, FRAGMENT) + frames.data(stream, prefix, end_stream=True)
+        for stream, prefix in zip(streams, prefixes, strict=True)
+    )
 
 
 BOMB_NAME, BOMB_BYTES = "x-bomb", 3_900
@@ -134,7 +139,7 @@ FLOODS: dict[str, Attack] = {
         frames.opening() + frames.headers(1, frames.block(frames.request_fields("/no.Such/Method"))),
         lambda _: frames.data(1, b"m") * REPEATS,
     ),
-    "unknown methods, deaf": Attack(frames.opening(), _broken_calls, deaf=True),
+    "refused calls, deaf": Attack(frames.opening(), _refused_calls, deaf=True),
 }
 """What goes on until the server has had enough of it."""
 

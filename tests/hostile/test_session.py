@@ -27,7 +27,7 @@ FLOOD_CPU_S = 2.0
 ONCE_FOUND = [43_229, 14, 15, 18]
 """Seeds of cases that a session once did not bear."""
 
-UNHURT = {"unknown methods, deaf"}
+UNHURT = {"refused calls, deaf"}
 """Floods that are calls like others here: what stops them is that nobody reads the answers."""
 
 

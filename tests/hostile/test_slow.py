@@ -103,7 +103,7 @@ def test_a_silent_client_that_answers_pings_stays(victim: Sidecar) -> None:
     with Http2Client(victim.target) as client:
         watch = client.open(WATCH)
         client.send(watch, message(b""), end=True)
-        client.idle(3.5)
+        client.idle(2.5)
         assert client.pings > 0
         assert not client.disconnected
         assert client.responses[watch].messages
