@@ -25,7 +25,8 @@ def learned_share(ramp: Ramp, started_us: int | None, now_us: int) -> float:
     start_us = ramp.start_us if ramp.start_us is not None else started_us
     if start_us is None or now_us <= start_us:
         return ramp.share_from
-    progress = min(1.0, (now_us - start_us) / ramp.over_us) if ramp.over_us else 1.0
+    passed_us = now_us - start_us
+    progress = passed_us / ramp.over_us if passed_us < ramp.over_us else 1.0
     return ramp.share_from + (ramp.share_to - ramp.share_from) * progress
 
 
@@ -35,20 +36,21 @@ class Router:
     `fractions` (policies,): what each policy has of the learned share.
     """
 
-    __slots__ = ("_bounds", "_policies", "fractions")
+    __slots__ = ("_segments", "fractions")
 
     def __init__(self, placement: Placement) -> None:
         names = [policy.name for policy in placement.policies]
         split = placement.ramp.policies if placement.ramp else ()
-        self._policies = [names.index(name) for name, _ in split]
         self.fractions = np.zeros(len(names))
-        self._bounds = [0]
+        bounds = [0]
         whole = sum(fraction for _, fraction in split)  # 1 but for rounding: a propensity must not exceed 1
         for name, fraction in split:
             self.fractions[names.index(name)] = fraction / whole
-            self._bounds.append(min(HASH_SPACE, self._bounds[-1] + int(fraction / whole * HASH_SPACE)))
+            bounds.append(min(HASH_SPACE, bounds[-1] + int(fraction / whole * HASH_SPACE)))
         if split:
-            self._bounds[-1] = HASH_SPACE
+            bounds[-1] = HASH_SPACE
+        policies = [names.index(name) for name, _ in split]
+        self._segments = list(zip(bounds, bounds[1:], policies, strict=False))
 
     def shares(self, share: float) -> Floats:
         """Return the share of each policy (policies,) when the learned policies have `share`."""
@@ -58,8 +60,7 @@ class Router:
 
     def policy(self, hashed: int, share: float) -> int:
         """Return the index of the policy that serves a unit with this hash in [0, 2⁶⁴)."""
-        for i, policy in enumerate(self._policies):
-            low, high = self._bounds[i], self._bounds[i + 1]
+        for low, high, policy in self._segments:
             if hashed < high:
                 learned = hashed - low < int(share * (high - low))
                 return policy if learned else STATIC_INDEX

@@ -1,6 +1,6 @@
 """The whole state: placements, the ledger, and what tokens in the wild refer to."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from bandit.config import Config, Placement, PolicyKind
 from bandit.decision import Decision
@@ -17,7 +17,8 @@ CONTEXT_FREE = frozenset({PolicyKind.STATIC, PolicyKind.UNIFORM, PolicyKind.THOM
 """Kinds of policy whose decisions do not depend on x, so that arms may be compared over them."""
 
 
-class Located(NamedTuple):
+@dataclass(slots=True, eq=False)
+class Located:
     """Where a decision stands in today's state: its arm, stratum and x under the current configuration.
 
     `schema` is the configuration it was made under, which says what its events are worth and until when.

@@ -1,4 +1,4 @@
-"""The pieces of a Choose and of a Reward in the core, timed one by one: a budget for what is around them."""
+"""The pieces of a Choose and of a Reward, timed one by one, from bytes to bytes: all but the transport."""
 
 # ruff: noqa: SLF001 - the pieces lie inside
 
@@ -8,11 +8,20 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from bandit.apply import apply
 from bandit.config import Config, parse
 from bandit.decision import Decision
-from bandit.engine import Engine
+from bandit.engine import Choice, Engine
+from bandit.hashing import uniform
+from bandit.records import Decided
 from bandit.token import Keys
-from loadtest.bench_subjects import ARMS, FEATURES, NOW_US, PLACEMENT, Context, contexts
+from loadtest.bench_subjects import ARMS, FEATURES, NOW_US, PLACEMENT, contexts
+from server.codec import decode, encode_choice
+from server.counts import Counts
+from server.failures import Failures
+from server.handlers import BanditHandlers
+from server.limits import REQUEST_BYTES_MAX
+from server.pb import bandit_pb2 as pb
 
 CALLS = 4000
 """Timed calls a piece."""
@@ -59,62 +68,88 @@ def _config() -> Config:
 
 
 class _Bench:
-    """An engine that has served a while, and single steps of it."""
+    """A service that has decided a while, without its transport, and single steps of it."""
 
     def __init__(self) -> None:
+        counts = Counts()
         keys = Keys.derive(bytes(range(32)))
         self.engine = Engine(_config(), keys, origin="bench", start_id=bytes(16), now_us=NOW_US)
-        self.contexts = contexts()
         self.now_us = NOW_US
+        self.handlers = BanditHandlers(self.clock, counts, Failures(counts))
+        self.handlers.engine = self.engine
+        self.frames = [
+            pb.ChooseRequest(
+                placement=PLACEMENT, unit=f"unit-{visitor}", categories=categories, numbers=numbers
+            ).SerializeToString()
+            for visitor, (categories, numbers) in enumerate(contexts())
+        ]
         self.luck = np.random.default_rng(6).random(WARM_UP + CALLS)
         for call in range(WARM_UP):
-            token = self.choose(call)
+            token = self.answer(call).decision_id
             if self.luck[call] < 0.2:
                 self.engine.reward(token, "click", 1.0, "", self.now_us)
-        self.tokens = [self.choose(call) for call in range(CALLS)]
+        self.answers = [self.answer(call) for call in range(CALLS)]
+        self.tokens = [answer.decision_id for answer in self.answers]
         self.decisions = [self.engine._sealer.open(token) for token in self.tokens]
+        self.rewards = [
+            pb.RewardRequest(decision_id=token, event="click").SerializeToString() for token in self.tokens
+        ]
 
-    def context(self, call: int) -> Context:
-        return self.contexts[call % len(self.contexts)]
-
-    def choose(self, call: int) -> str:
+    def clock(self) -> int:
         self.now_us += PERIOD_US
-        categories, numbers = self.context(call)
-        unit = f"unit-{call}"
-        return self.engine.choose(PLACEMENT, unit, categories, numbers, (), False, self.now_us).decision_id
+        return self.now_us
+
+    def frame(self, call: int) -> bytes:
+        return self.frames[call % len(self.frames)]
+
+    def request(self, call: int) -> pb.ChooseRequest:
+        return decode(pb.ChooseRequest, self.frame(call), REQUEST_BYTES_MAX)
+
+    def answer(self, call: int) -> pb.ChooseResponse:
+        return pb.ChooseResponse.FromString(self.handlers.choose(self.frame(call)))
 
     def choose_pieces(self) -> Iterator[tuple[str, Piece]]:
         """What a Choose does, in order, then a whole one."""
         engine, decisions = self.engine, self.decisions
         state = engine.state.placements[PLACEMENT]
-        stratum = engine._stratum(state, *self.context(0), ())
+        requests = [self.request(call) for call in range(len(self.frames))]
+        contexts = [(request.categories, request.numbers) for request in requests] * 4
+        stratum = engine._stratum(state, *contexts[0], ())
         share = state.share(self.now_us)
+        records = [Decided(decision, 0.0, 0.0) for decision in decisions]
+        choices = [
+            Choice(answer.decision_id, answer.arm, answer.policy, answer.propensity, answer.payload)
+            for answer in self.answers
+        ]
 
-        def x(call: int) -> Decision:
-            return decisions[call]
-
-        yield "encode the context", lambda call: state.encoder.encode(*self.context(call))
-        yield "eligible arms, stratum", lambda call: engine._stratum(state, *self.context(call), ())
-        yield (
-            "route the unit (hash)",
-            lambda call: state.router.policy(engine._routing[PLACEMENT](b"u%d" % call), share),
-        )
-        yield (
-            "score, every pmf, draw (one kernel)",
-            lambda call: state.draw(stratum, x(call).x, x(call).policy, share, self.luck[call], self.now_us),
-        )
+        def hashes(call: int) -> None:
+            unit = b"uunit-%d" % call
+            engine._routing[PLACEMENT](unit)
+            uniform(engine._draw[PLACEMENT](call.to_bytes(8, "little")))
+            engine._bucket[PLACEMENT](unit)
 
         def refreshed(call: int) -> None:
             stratum.credit(0, 1.0, (0.0, 0.0))
-            state.draw(stratum, x(call).x, 0, share, 0.5, self.now_us + call * 60_000)
+            state.draw(stratum, decisions[call].x, 0, share, 0.5, self.now_us + call * 60_000)
 
-        yield "the same with thompson computed again (every 50 ms at most)", refreshed
+        yield "read the request", self.request
+        yield "encode the context", lambda call: state.encoder.encode(*contexts[call])
+        yield "eligible arms, stratum", lambda call: engine._stratum(state, *contexts[call], ())
+        yield "hashes: routing, draw, bucket", hashes
         yield (
-            "exposure: tally and model",
-            lambda call: state.expose(x(call).arm, stratum, x(call).x, self.now_us),
+            "the learned share, the unit's policy",
+            lambda call: state.router.policy(call << 51, state.share(self.now_us)),
         )
+        yield (
+            "score, every pmf, draw (one kernel)",
+            lambda call: state.draw(stratum, decisions[call].x, 2, share, self.luck[call], self.now_us),
+        )
+        yield "with thompson computed again (every 50 ms at most)", refreshed
+        yield "the record", lambda call: Decided(Decision(*decisions[call]), 0.0, 0.0)
+        yield "apply it: exposure in tally and model", lambda call: apply(engine.state, records[call])
         yield "seal the token", lambda call: engine._sealer.seal(decisions[call])
-        yield "**a whole Choose**", self.choose
+        yield "write the response", lambda call: encode_choice(choices[call])
+        yield "**a whole Choose, bytes to bytes**", lambda call: self.handlers.choose(self.frame(call))
 
     def reward_pieces(self) -> Iterator[tuple[str, Piece]]:
         """What a Reward does, in order, then a whole one, and a repeated one."""
@@ -123,19 +158,7 @@ class _Bench:
         yield "open the token", lambda call: engine._sealer.open(self.tokens[call])
         yield (
             "credit: tally and model",
-            lambda call: state.credit(
-                decisions[call].arm,
-                None,
-                decisions[call].x,
-                self.now_us,
-                (0.0, 1.0),
-            ),
+            lambda call: state.credit(decisions[call].arm, None, decisions[call].x, self.now_us, (0.0, 1.0)),
         )
-        yield (
-            "**a whole Reward**",
-            lambda call: engine.reward(self.tokens[call], "click", 1.0, "", self.now_us),
-        )
-        yield (
-            "a Reward sent again (DUPLICATE)",
-            lambda call: engine.reward(self.tokens[call], "click", 1.0, "", self.now_us),
-        )
+        yield "**a whole Reward, bytes to bytes**", lambda call: self.handlers.reward(self.rewards[call])
+        yield "a Reward sent again (DUPLICATE)", lambda call: self.handlers.reward(self.rewards[call])

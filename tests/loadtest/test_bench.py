@@ -57,6 +57,6 @@ def test_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {
         "encode the context",
         "score, every pmf, draw (one kernel)",
-        "**a whole Choose**",
-        "**a whole Reward**",
+        "**a whole Choose, bytes to bytes**",
+        "**a whole Reward, bytes to bytes**",
     } < set(names)
