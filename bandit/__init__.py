@@ -7,8 +7,8 @@ merges by adding. Models are derived from tallies and never stored.
 Where to begin:
 
 * `engine` — Choose and Reward as pipelines, in order;
-* `policies.linear` — one policy: scores in, a probability for each arm out;
-* `kernels.linear` — the arithmetic under it, with the equations' sources;
+* `policies` — where each policy's pmf comes from;
+* `kernels.decide`, `kernels.linear` — the arithmetic under it, with the equations' sources;
 * `records`, `apply` — every change of state as a value, and the one place where it takes effect;
 * `decision`, `token` — why a reward needs no table of pending decisions.
 """

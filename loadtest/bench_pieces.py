@@ -142,7 +142,7 @@ class _Bench:
         )
         yield (
             "score, every pmf, draw (one kernel)",
-            lambda call: state.draw(stratum, decisions[call].x, 2, share, self.luck[call], self.now_us),
+            lambda call: state.draw(stratum, decisions[call].x, 1, share, self.luck[call], self.now_us),
         )
         yield "with thompson computed again (every 50 ms at most)", refreshed
         yield "the record", lambda call: Decided(Decision(*decisions[call]), 0.0, 0.0)
