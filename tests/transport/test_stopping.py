@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,19 @@ import pytest
 from server.causes import Cause
 from server.pb import bandit_pb2 as pb
 from server.pb import bandit_pb2_grpc as pb_grpc
+from server.tls import load_tls
 from tests.server.certificates import Authority
 from tests.server.running import WAIT_S, Loop, unary
 from tests.transport.conftest import running_at
-from tests.transport.doors import CARRIERS, ENGINES, Door
-from tests.transport.http2_client import message
-from tests.transport.stand_in import ECHO, LATER, Bare
+from tests.transport.doors import CARRIERS, ENGINES, Door, server_files
+from tests.transport.http2_client import Http2Client, message
+from tests.transport.stand_in import CHAT, ECHO, LARGE, LATER, Bare
 
 CLIENTS = 6
+
+GRACE_S = 0.2
+FAREWELLS_S = 4.0
+"""Seconds a stop may take beyond its grace: clients that do not say farewell are waited for a little."""
 
 RETRIES = """{"methodConfig": [{"name": [{}], "retryPolicy": {"maxAttempts": 5, "initialBackoff": "0.3s",
 "maxBackoff": "1s", "backoffMultiplier": 2, "retryableStatusCodes": ["UNAVAILABLE"]}}]}"""
@@ -172,6 +178,50 @@ def test_calls_sent_before_the_goaway_was_heard_are_answered(
         assert client.goaways[0].last_stream_id == 2**31 - 1
         client.until_disconnected()
         stopping.join()
+
+
+def idle(client: Http2Client) -> None:
+    """Say nothing."""
+
+
+def half_a_request(client: Http2Client) -> None:
+    """Begin a call and leave it at that."""
+    client.send(client.open(ECHO), message(b"half")[:-1])
+    client.synchronise()
+
+
+def an_answer_unread(client: Http2Client) -> None:
+    """Ask for more than its window lets through."""
+    client.send(client.open(LARGE), message(b"500000"), end=True)
+    client.until(lambda: client.responses[1].headers)
+
+
+def a_stream(client: Http2Client) -> None:
+    """Say something on a stream that stays open."""
+    client.send(client.open(CHAT), message(b"hello"))
+    client.until(lambda: client.responses[1].messages)
+
+
+@pytest.mark.parametrize("do", [idle, half_a_request, an_answer_unread, a_stream])
+@pytest.mark.parametrize("carrier", ["tcp", "tls"])
+@BOTH
+def test_nobody_holds_up_a_stop(
+    loop: Loop,
+    tmp_path: Path,
+    authority: Authority,
+    engine: str,
+    carrier: str,
+    do: Callable[[Http2Client], None],
+) -> None:
+    """Whatever a client has begun or left unread, the grace ends it, and its connection is closed."""
+    bare = Bare(loop, engine, tmp_path, load_tls(server_files(authority)))
+    trust = authority if carrier == "tls" else None
+    with Door(engine, carrier, bare.targets[carrier], trust).raw(auto_window=False) as client:
+        do(client)
+        begun_s = time.monotonic()
+        bare.stop(GRACE_S)
+        assert time.monotonic() - begun_s < GRACE_S + FAREWELLS_S
+        client.until_disconnected()
 
 
 def test_old_connections_are_left_without_a_failed_call(

@@ -6,7 +6,7 @@ from ngh2 import Setting
 from server.pb import bandit_pb2 as pb
 from tests.transport.doors import BareDoor, SidecarDoor
 from tests.transport.http2_client import Http2Client, message
-from tests.transport.stand_in import ECHO, LARGE
+from tests.transport.stand_in import ECHO, LARGE, REFUSE
 
 FIRST_WINDOW_BYTES = 65_535
 """What every window begins with, unless SETTINGS say otherwise: RFC 9113, 6.9.2."""
@@ -69,6 +69,17 @@ def test_a_full_batch_through_a_small_window(service: SidecarDoor) -> None:
         got = client.call("/bandit.v1.BanditService/ChooseBatch", batch.SerializeToString())
     (reply,) = got.messages
     assert [result.response.arm for result in pb.ChooseBatchResponse.FromString(reply).results] == ["a"] * 256
+
+
+def test_a_client_without_a_header_table(door: BareDoor) -> None:
+    """HPACK's table may be switched off by the client, before or in the middle of a connection."""
+    with door.raw(settings={Setting.HEADER_TABLE_SIZE: 0}) as client:
+        assert [client.call(ECHO, b"hi").grpc_status for _ in range(3)] == [0] * 3
+        assert client.call(REFUSE, b"no").grpc_status == 5
+    with door.raw() as client:
+        assert client.call(REFUSE, b"no").grpc_status == 5
+        client.update_settings({Setting.HEADER_TABLE_SIZE: 0})
+        assert [client.call(REFUSE, b"no").grpc_status for _ in range(3)] == [5] * 3
 
 
 def received(client: Http2Client) -> int:
