@@ -9,9 +9,11 @@ import zlib
 from base64 import b64decode
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from ngh2 import ErrorCode
 
 from server import limits
 from server.codes import Code
@@ -28,6 +30,8 @@ from tests.transport.http2_client import (
     message,
 )
 from tests.transport.stand_in import ECHO
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "conformance.md"
 
 HI = message(b"hi")
 PACKED = message(gzip.compress(b"hi"), compressed=1)
@@ -126,7 +130,7 @@ CHECKS_NO_TYPE = "grpcio looks at no content-type"
 WAITS = "grpcio waits for the message that can no longer come; such a call is never executed"
 LEAVES = "grpcio reads one message and leaves the rest"
 NO_TE = "te shows proxies that drop trailers; gRPC for Go does not insist on it either"
-NOT_POST = "grpcio resets with INTERNAL_ERROR"
+NOT_POST = "grpcio says no more than that"
 UNSTEADY = "grpcio now executes it, with an empty message, now does not"
 FOR_EMPTY = "grpcio takes it for an empty message"
 LOOSE = "grpcio reads what a strict HTTP/2 peer must take for malformed"
@@ -302,3 +306,29 @@ def status_details(got: Response) -> bytes:
     """The serialised google.rpc.Status of a refusal."""
     encoded = got.headers[b"grpc-status-details-bin"]
     return b64decode(encoded + b"=" * (-len(encoded) % 4))
+
+
+def in_words(owed: Owed) -> str:
+    """An answer as the document has it."""
+    match owed:
+        case Code():
+            return f"`{owed.name}`"
+        case Http(status):
+            return f"HTTP {status}"
+        case Reset(code):
+            return f"`RST_STREAM` {ErrorCode(code).name}"
+        case text:
+            return str(text)
+
+
+def test_the_document_has_every_difference() -> None:
+    """docs/conformance.md lists what this table does, in its order and its words."""
+    expected = [
+        f"| {name} | {in_words(row.owed)} | {in_words(row.grpcio)} | {row.why} |"
+        for name, row in ROWS.items()
+        if row.grpcio is not None
+    ]
+    lines = DOCUMENT.read_text("utf-8").splitlines()
+    start = lines.index("| request | ngh2 | grpcio | |") + 2
+    found = lines[start : lines.index("", start)]
+    assert found == expected
