@@ -15,8 +15,8 @@ from tests.hostile import frames
 from tests.hostile.attacks import BREACHES, FLOODS, GAMES, Attack
 from tests.transport.http2_client import CHOOSE, message
 
-BOX_S = 3.0
-"""Seconds of fuzzing: some 10,000 cases."""
+BOX_S = 2.0
+"""Seconds of fuzzing: some 8,000 cases."""
 
 FLOOD_BYTES_MAX = 3_000_000
 """Bytes after which every flood is over. Resets take the most: ten a stream and second are allowed."""
