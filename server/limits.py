@@ -26,8 +26,8 @@ METADATA_BYTES_FATAL = 65_536
 is what costs."""
 
 CONTINUATIONS_MAX = 64
-"""CONTINUATION frames of one header block, enough for the largest in pieces of 1 KB. libnghttp2 counts one
-frame several times when its header comes in pieces (nghttp2 issue 2817), so 8, its default, is too few."""
+"""CONTINUATION frames of a header block, enough for the largest in pieces of 1 KB; libnghttp2's default is 8.
+A flood of them (CVE-2024-28182) is a connection's end."""
 
 STREAM_WINDOW_BYTES = 262_144
 """Bytes a client may send in a call before it waits for us: most messages then take no round trip."""

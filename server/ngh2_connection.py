@@ -137,7 +137,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def flush(self) -> None:
         """Send what there is to send, as far as the client reads."""
-        if self._transport is None or self._paused & WRITING:
+        if self._transport is None or self._paused & WRITING or self._transport.is_closing():
             return
         session = self.session
         data = session.outgoing()

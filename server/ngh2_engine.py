@@ -61,6 +61,7 @@ class Ngh2Engine:
         self._ended = 0
         self._gave_back_ns = 0
         self._empty = asyncio.Event()
+        self._stopping = False
         self._log = structlog.get_logger()
         self._bound: list[tuple[list[socket.socket], Tls | None, Address]] = []
         self._acceptors: list[Acceptor] = []
@@ -92,6 +93,7 @@ class Ngh2Engine:
         """Take no more calls, wait up to `grace_s` seconds for those under way, cut the rest off."""
         loop = asyncio.get_running_loop()
         end_s = loop.time() + grace_s
+        self._stopping = True
         for acceptor in self._acceptors:
             acceptor.close()
         self._unbind()
@@ -145,6 +147,8 @@ class Ngh2Engine:
         """Count a new connection in."""
         self._connections.add(connection)
         self._counts.connections += 1
+        if self._stopping:
+            connection.close(Cause.LEFT)
 
     def gone(self, connection: Connection, cause: Cause) -> None:
         """Count a connection out."""

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from server import limits
 from server.codes import Code
 from server.counts import MethodCounts
-from server.errors import overloaded
+from server.errors import Failure, overloaded
 from server.http2.messages import MessageReader
 from server.methods import CallError, Stream, Unary
-
-if TYPE_CHECKING:
-    from server.http2.session import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +44,22 @@ class Budget:
         self.held += difference
 
 
+class Line(Protocol):
+    """What a call is answered through."""
+
+    def reply(self, call: Call, message: bytes) -> None:
+        """Answer an open unary call."""
+
+    def send(self, call: Call, message: bytes) -> None:
+        """Send one of an open streaming call's messages."""
+
+    def finish(self, call: Call) -> None:
+        """End an open streaming call well."""
+
+    def fail(self, call: Call, failure: Failure) -> None:
+        """End an open call with a failure."""
+
+
 class Call:
     """One call of a `session`, its stream's id there, and its route.
 
@@ -64,7 +77,7 @@ class Call:
         "open", "route", "session", "stream_id", "untouched",
     )  # fmt: skip
 
-    def __init__(self, session: Session, stream_id: int, route: Route, arrived_ns: int) -> None:
+    def __init__(self, session: Line, stream_id: int, route: Route, arrived_ns: int) -> None:
         self.session = session
         self.stream_id = stream_id
         self.route = route

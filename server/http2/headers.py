@@ -100,15 +100,23 @@ def _failed(failure: Failure) -> Headers:
 
 
 def percent_encoded(text: str) -> bytes:
-    """A grpc-message: printable ASCII but % as it is, any other byte of the UTF-8 as %XX; cut if too long."""
-    encoded = quote(text, safe=PLAIN, errors="replace").encode()
-    if len(encoded) <= GRPC_MESSAGE_BYTES_MAX:
-        return encoded
+    """A grpc-message: printable ASCII but % as it is, any other byte of the UTF-8 as %XX; cut if too long.
+
+    A space at an end is %20: a field may not begin or end with one (RFC 9113, 8.2.1), and clients mind.
+    """
+    encoded = _quoted(text)
     kept = text.encode(errors="replace")[:GRPC_MESSAGE_BYTES_MAX].decode(errors="ignore")
     while len(encoded) > GRPC_MESSAGE_BYTES_MAX:
         kept = kept[: len(kept) * 3 // 4]
-        encoded = quote(kept, safe=PLAIN).encode()
+        encoded = _quoted(kept)
     return encoded
+
+
+def _quoted(text: str) -> bytes:
+    inner = text.strip(" ")
+    before = len(text) - len(text.lstrip(" "))
+    after = len(text) - len(inner) - before
+    return ("%20" * before + quote(inner, safe=PLAIN, errors="replace") + "%20" * after).encode()
 
 
 PLAIN = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")

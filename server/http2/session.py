@@ -6,7 +6,6 @@ Here a stream becomes a gRPC call, and an answer a stream's headers, data and tr
 
 from collections.abc import Mapping
 from contextlib import suppress
-from functools import cache
 
 import ngh2
 
@@ -14,8 +13,8 @@ from server import limits
 from server.causes import Cause
 from server.codes import Code
 from server.counts import MethodCounts
-from server.errors import Failure, ShellError, ShellReason
-from server.http2 import headers
+from server.errors import Failure, ShellError
+from server.http2 import headers, terms
 from server.http2.call import Budget, Call, Route
 from server.http2.messages import framed, whole
 from server.methods import CallError
@@ -67,8 +66,8 @@ class Session:
         self._owed_bytes = self._owed_s = 0
         self._pings = 0
         self._pinged_ns = -limits.KEEPALIVE_MIN_S * NS
-        self._http2 = ngh2.Connection(ngh2.Role.SERVER, configuration(streams_max))
-        self._http2.initiate_connection(settings(streams_max))
+        self._http2 = ngh2.Connection(ngh2.Role.SERVER, terms.configuration(streams_max))
+        self._http2.initiate_connection(terms.settings(streams_max))
         self._http2.set_local_window_size(limits.CONNECTION_WINDOW_BYTES)
 
     def receive(self, data: bytes | memoryview, now_ns: int) -> list[Call]:
@@ -132,16 +131,19 @@ class Session:
 
     def ping(self) -> None:
         """Ask the client for a sign of life."""
-        self._http2.ping()
+        with suppress(ngh2.NGH2Error):  # it may be closing by itself
+            self._http2.ping()
 
     def announce_leave(self) -> None:
         """Tell the client to open no more streams; those it opens before it hears of it are still served."""
-        self._http2.send_shutdown_notice()
+        with suppress(ngh2.NGH2Error):
+            self._http2.send_shutdown_notice()
 
     def leave(self) -> None:
         """Tell the client which streams were taken: all others it may repeat elsewhere."""
         self.leaving = True
-        self._http2.send_goaway()
+        with suppress(ngh2.NGH2Error):
+            self._http2.send_goaway()
 
     def reply(self, call: Call, message: bytes) -> None:
         """Answer an open unary call."""
@@ -244,7 +246,7 @@ class Session:
         if len(fields) > FIELDS_FEW or sum(map(len, by_name.values())) > limits.METADATA_BYTES_MAX // 2:
             size = headers.list_bytes(fields)  # takes three times as long, so only where it may matter
             if size > limits.METADATA_BYTES_MAX:
-                raise metadata_too_large(size)
+                raise terms.metadata_too_large(size)
         if call.route is UNKNOWN:
             raise CallError(Code.UNIMPLEMENTED, "there is no such method here")
         if b"grpc-timeout" in by_name:
@@ -333,37 +335,6 @@ class Session:
         if not self.over:
             self.over = Cause.FLOOD
             self._http2.send_goaway(ngh2.ErrorCode.ENHANCE_YOUR_CALM, debug_data=why.encode())
-
-
-def metadata_too_large(size: int) -> ShellError:
-    """The refusal of a header list of `size` bytes."""
-    return ShellError(
-        ShellReason.METADATA_TOO_LARGE,
-        f"the metadata has {size} bytes; at most {limits.METADATA_BYTES_MAX} are read: send less",
-        limit=str(limits.METADATA_BYTES_MAX),
-    )
-
-
-@cache
-def configuration(streams_max: int) -> ngh2.Configuration:
-    """libnghttp2's bounds. Beyond the first three it closes the connection by itself."""
-    resets = limits.RESETS_PER_STREAM * streams_max
-    return ngh2.Configuration(
-        max_inbound_header_list_size=limits.METADATA_BYTES_FATAL,
-        max_continuations=limits.CONTINUATIONS_MAX,
-        stream_reset_rate_limit=(resets, resets),
-    )
-
-
-@cache
-def settings(streams_max: int) -> Mapping[int, int]:
-    """What we tell clients of ourselves."""
-    return {
-        ngh2.Setting.MAX_CONCURRENT_STREAMS: streams_max,
-        ngh2.Setting.INITIAL_WINDOW_SIZE: limits.STREAM_WINDOW_BYTES,
-        ngh2.Setting.MAX_HEADER_LIST_SIZE: limits.METADATA_BYTES_MAX,
-        ngh2.Setting.NO_RFC7540_PRIORITIES: 1,
-    }
 
 
 UNKNOWN = Route("", MethodCounts(), unary=lambda _: b"")
