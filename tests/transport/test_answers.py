@@ -194,6 +194,16 @@ def test_answers_hold_up_no_smaller_ones(door: BareDoor) -> None:
         assert len(client.response(large).messages[0]) == 3_000_000
 
 
+def test_a_client_that_was_refused_early_is_told_to_stop(door: BareDoor) -> None:
+    """The answer to half a request is followed by RST_STREAM with NO_ERROR: RFC 9113, 8.1."""
+    with door.raw() as client:
+        stream_id = client.open(ECHO)
+        client.send(stream_id, message(b"", length=2**21))
+        found = client.responses[stream_id]
+        client.until(lambda: found.closed)
+        assert (found.grpc_status, found.reset) == (8, 0)
+
+
 def test_the_rest_of_a_refused_message_is_no_flood(door: BareDoor) -> None:
     """What was on its way when a call was refused is dropped, time after time; the connection goes on."""
     with door.raw() as client:
