@@ -262,7 +262,7 @@ BORN_S = 5_000.0
 """The clock when the connection is made."""
 
 
-def pinged(times_s: Sequence[float], *, answer_every: int = 0) -> Session:
+def pinged(times_s: Sequence[float], *, answer_every: int = 0, path: str = ECHO) -> Session:
     """A session that was pinged at these times, and now and then asked something between two pings."""
     session = Session(ROUTES, Budget(10**6))
     peer = Peer()
@@ -272,9 +272,12 @@ def pinged(times_s: Sequence[float], *, answer_every: int = 0) -> Session:
         peer.connection.ping(b"keep me!")
         peer.said += peer.connection.data_to_send()
         if answer_every and number % answer_every == 0:
-            peer.ask(message(b"something"))
+            peer.ask(message(b"something"), path=path)
         for call in session.receive(peer.said, round((BORN_S + at_s) * SECOND_NS)):
-            session.reply(call, b"")
+            if path == ECHO:
+                session.reply(call, b"")
+            else:
+                session.send(call, b"")  # and it stays open, as a health watch does
         if session.over:
             break
         session.quiet_bytes = 0  # as the engine does every second
@@ -289,6 +292,7 @@ def test_a_keepalive_of_ten_seconds_is_welcome() -> None:
     for times_s in (even, uneven):
         assert pinged(times_s).over is None
     assert pinged([float(number) for number in range(3_600)], answer_every=2).over is None
+    assert pinged([float(number) for number in range(900)], answer_every=2, path=CHAT).over is None
 
 
 def test_pings_without_pause_are_too_many() -> None:
