@@ -4,11 +4,14 @@
 
 The client calls Choose 200 times a second on schedule from a process of its own. It is timed before and
 during each attack; the attacker comes back as soon as it is thrown out, at most 20 times a second. Every call
-must be answered OK, the p99 during must be below twice that before, file descriptors must be as many as
-before, and memory within a few MB. Attackers run at a low priority, since on one machine they would take the
-server's processor in a way that no network peer can, server and client at a high one where that is permitted.
-The p99 is the best of several rounds, since machines are shared; one in which it was above 4 ms before the
-attack says nothing and is repeated. Exits with 1 if a bar is missed.
+must be answered OK, the p99 during a flood must be below twice that before, file descriptors must be as many
+as before, and memory within a few MB. Attacks that consist of honest work (thousands of connections, the
+largest batches) may delay others by up to 50 ms, and 2 % of their calls may be shed.
+
+Attackers run at a low priority, since on one machine they would take the server's processor in a way that no
+network peer can, server and client at a high one where that is permitted. The p99 is the best of several
+rounds, since machines are shared; one in which it was above 4 ms before the attack says nothing and is
+repeated. Exits with 1 if a bar is missed.
 """
 
 import os
@@ -26,6 +29,7 @@ import click
 from loadtest import hostile_server
 from loadtest.overload_client import Plan, Record, client
 from loadtest.sidecar import Sidecar
+from server.codes import Code
 from tests.hostile import peers
 from tests.hostile.attacks import FLOODS
 from tests.hostile.hordes import HORDES
@@ -36,6 +40,12 @@ PACE_S = 0.05
 """Seconds between two beginnings of an attack."""
 
 RATIO_MAX = 2.0
+
+WORK_MS_MAX = 50.0
+"""The p99 during what is honest work, if too much of it."""
+
+SHED_MAX = 0.02
+"""Part of the calls that may be shed beside the same."""
 
 CALM_MS_MAX = 4.0
 """A p99 before the attack above this is another program's doing: on an idle machine it is 0.3 to 1."""
@@ -53,8 +63,9 @@ MILLION = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What an attack did: to its connections, to the client beside, to the process."""
+    """What an attack, or too much honest `work`, did: to its connections, the client beside, the process."""
 
+    work: bool
     endings: Sequence[Ending]
     before: Record
     during: Record
@@ -74,10 +85,13 @@ class Result:
 
     def missed(self) -> list[str]:
         """The bars that were missed."""
+        shed = self.during.count(Code.RESOURCE_EXHAUSTED)
+        asked = len(self.during.code)
         bars = {
-            "every call is answered OK": self.during.count(0) == len(self.during.code) > 0,
+            "every call is answered OK": asked > 0 and self.during.count(0) + shed == asked,
+            "few calls are shed": shed <= SHED_MAX * asked * self.work,
             "the machine is too busy to say": self.calm,
-            "p99": self.ratio < RATIO_MAX,
+            "p99": self.during.quantile_ms(0.99) < WORK_MS_MAX if self.work else self.ratio < RATIO_MAX,
             "descriptors": self.descriptors <= 0,
             "memory": self.growth_mb <= GROWTH_MB_MAX,
         }
@@ -107,8 +121,9 @@ def prefer(pid: int) -> None:
         os.setpriority(os.PRIO_PROCESS, pid, -10)
 
 
-def measured(server: Sidecar, attack: Callable[[float], Ending], seconds: float) -> Result:
+def measured(server: Sidecar, name: str, seconds: float) -> Result:
     """Attack a server for `seconds`, with a look at the client beside for as long before."""
+    attack = attacks(server.target)[name]
     plan = Plan(server.target, RATE, "/bandit.v1.BanditService/Choose", peers.DEMO_CHOOSE)
     with client(plan) as beside:
         prefer(beside.process.pid)
@@ -127,6 +142,7 @@ def measured(server: Sidecar, attack: Callable[[float], Ending], seconds: float)
         after = peers.settled(server.pid, usage, SETTLE_S, round(GROWTH_MB_MAX * MILLION))
         record = beside.stop()
     return Result(
+        name in HORDES,
         attacker.endings,
         record.between(calm_s, attacked_s),
         record.between(attacked_s, over_s),
@@ -180,14 +196,14 @@ def main(*, rounds: int, seconds: float, only: str) -> None:
     with tempfile.TemporaryDirectory() as folder, hostile_server.running(Path(folder)) as server:
         prefer(server.pid)
         os.nice(10)
-        for name, attack in attacks(server.target).items():
+        for name in attacks(server.target):
             if only not in name:
                 continue
-            best = measured(server, attack, seconds)
+            best = measured(server, name, seconds)
             for _ in range(rounds - 1):
                 if not best.missed():
                     break
-                again = measured(server, attack, seconds)
+                again = measured(server, name, seconds)
                 best = min(best, again, key=lambda found: (not found.calm, len(found.missed()), found.ratio))
             print(row(name, best), flush=True)
             good = good and not best.missed()

@@ -74,16 +74,6 @@ def _priorities(turn: int) -> bytes:
     return b"".join(frames.priority(stream, stream + 2) for stream in streams)
 
 
-def _refused_calls(turn: int) -> bytes:
-    """Calls with messages too large by their prefixes: each costs an answer, and says so in its own words."""
-    streams = [_odd(turn, place) for place in range(REPEATS)]
-    prefixes = [message(b"", length=2**31 + stream) for stream in streams]
-    return b"".join(
-        frames.headers(stream, FRAGMENT) + frames.data(stream, prefix, end_stream=True)
-        for stream, prefix in zip(streams, prefixes, strict=True)
-    )
-
-
 BOMB_NAME, BOMB_BYTES = "x-bomb", 3_900
 """A field that fills the 4,096 bytes of the table of HPACK."""
 
@@ -139,7 +129,6 @@ FLOODS: dict[str, Attack] = {
         frames.opening() + frames.headers(1, frames.block(frames.request_fields("/no.Such/Method"))),
         lambda _: frames.data(1, b"m") * REPEATS,
     ),
-    "refused calls, deaf": Attack(frames.opening(), _refused_calls, deaf=True),
 }
 """What goes on until the server has had enough of it."""
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 
 from server.pb import bandit_pb2 as pb
 from tests.hostile import frames, mutations, peers
-from tests.hostile.attacks import Attack
+from tests.hostile.attacks import FRAGMENT, REPEATS, Attack
 from tests.hostile.frames import Setting
 from tests.hostile.peers import Ending
-from tests.transport.http2_client import CHOOSE
+from tests.transport.http2_client import CHOOSE, message
 
 BATCH_PATH = "/bandit.v1.BanditService/ChooseBatch"
 
@@ -53,6 +53,11 @@ def deaf_batches(target: str, left_s: float) -> Ending:
     return peers.flood(target, DEAF_BATCHES, left_s)
 
 
+def deaf_refusals(target: str, left_s: float) -> Ending:
+    """Be refused and read nothing of it."""
+    return peers.flood(target, DEAF_REFUSALS, left_s)
+
+
 def closed_windows(target: str, left_s: float) -> Ending:
     """Calls whose answers the client's windows never let out; TCP itself is read."""
     return peers.flood(target, CLOSED_WINDOWS, left_s)
@@ -86,6 +91,18 @@ def _calls(path: str, body: bytes, count: int) -> bytes:
     return b"".join(frames.call(2 * place + 1, path, body) for place in range(count))
 
 
+def _refused_calls(turn: int) -> bytes:
+    """Calls with messages too large by their prefixes: each costs an answer, and says so in its own words."""
+    streams = [2 * (turn * REPEATS + place) + 1 for place in range(REPEATS)]
+    prefixes = [message(b"", length=2**31 + stream) for stream in streams]
+    return b"".join(
+        frames.headers(stream, FRAGMENT) + frames.data(stream, prefix, end_stream=True)
+        for stream, prefix in zip(streams, prefixes, strict=True)
+    )
+
+
+DEAF_REFUSALS = Attack(frames.opening(), _refused_calls, deaf=True)
+
 DEAF_BATCHES = Attack(
     frames.opening([(Setting.INITIAL_WINDOW_SIZE, frames.WINDOW_MAX)])
     + frames.window_update(frames.WINDOW_MAX - 65_535),
@@ -117,6 +134,7 @@ HORDES: Mapping[str, Callable[[str, float], Ending]] = {
     "2,000 connections": crowd,
     "1,000 silent connections": silent_crowd,
     "large answers unread": deaf_batches,
+    "refusals unread": deaf_refusals,
     "closed windows": closed_windows,
     "one client's batches without end": hog,
     "wrong frames": wrong_frames,

@@ -9,7 +9,7 @@ import pytest
 from loadtest.sidecar import Sidecar
 from tests.hostile import frames, mutations, peers
 from tests.hostile.attacks import BREACHES, FLOODS, GAMES, Attack
-from tests.hostile.hordes import CLOSED_WINDOWS, DEAF_BATCHES, DEAF_BATCHES_BY_WINDOW, HOG
+from tests.hostile.hordes import CLOSED_WINDOWS, DEAF_BATCHES, DEAF_BATCHES_BY_WINDOW, DEAF_REFUSALS, HOG
 from tests.hostile.peers import Beside
 from tests.transport.http2_client import CHOOSE, Http2Client
 
@@ -35,6 +35,7 @@ UNREAD = {
     "batches, the socket": DEAF_BATCHES,
     "batches, the window": DEAF_BATCHES_BY_WINDOW,
     "calls, the streams' windows": CLOSED_WINDOWS,
+    "refusals": DEAF_REFUSALS,
 }
 """Answers that are not read, by what holds them back."""
 
@@ -74,7 +75,7 @@ def test_a_broken_stream_costs_its_connection_at_most(victim: Sidecar) -> None:
 
 
 def test_answers_that_nobody_reads_are_bounded(victim: Sidecar) -> None:
-    """They pile up to a bound, then the connection is closed, and the memory returns; three kinds at once."""
+    """They pile up to a bound, then the connection is closed, and the memory returns; all kinds at once."""
 
     def watch() -> int:
         return peers.usage(victim.pid).resident_bytes
