@@ -189,7 +189,8 @@ def main(*, transport: str, rounds: int, seconds: float, times: float) -> None:
     print(f"{times:g} × {CAPACITY:,} calls/s for {seconds:g} s on the {transport} engine\n")
     print(
         "| offered/s | capacity/s | OK/s | processor | goodput | shed/s | late/s | OK p50 ms | OK p99 ms "
-        "| health p50 | health p99 | recovery s | missed |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|"
+        "| health p50 | health p99 | recovery s | missed |\n"
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|"
     )
     for _ in range(rounds):
         with overload_server.running(transport) as (target, pid):
