@@ -146,8 +146,6 @@ class Connection(asyncio.BufferedProtocol):
             self._sent_bytes += len(data)
         if session.over:
             self.close(session.over)
-        elif session.finished:
-            self.close(Cause.LEFT)
         else:
             self._watch_reader(session.unsent)
 

@@ -50,7 +50,7 @@ class Session:
         self.greeted = False
         """whether the client's settings have come"""
         self.leaving = False
-        """whether the client was told which of its streams are the last"""
+        """whether the client is told, or was, which of its streams are the last"""
         self.quiet_bytes = 0
         """bytes received since the last request or data: what a flood of other frames is made of"""
         self.unheard_bytes = 0
@@ -63,6 +63,7 @@ class Session:
         self._now_ns = 0
         self._ready: list[Call] = []
         self._early: list[int] = []
+        self._told = False
         self._owed_bytes = self._owed_s = 0
         self._pings = 0
         self._pinged_ns = -limits.KEEPALIVE_MIN_S * NS
@@ -95,6 +96,9 @@ class Session:
         Look at `over` afterwards.
         """
         try:
+            if self.leaving and not self._told:
+                self._told = True
+                self._http2.send_goaway()  # not before: what was read until now is answered, so it was taken
             data = self._http2.data_to_send()
             if self._early:
                 data += self._hush()
@@ -124,11 +128,6 @@ class Session:
         """Bytes of answers that the peer's windows hold back."""
         return self._http2.queued_body_size()
 
-    @property
-    def finished(self) -> bool:
-        """Whether the connection may be closed: it is being left, all is answered and sent."""
-        return self.leaving and not self.calls and not self.unsent and not self._http2.want_write
-
     def ping(self) -> None:
         """Ask the client for a sign of life."""
         with suppress(ngh2.NGH2Error):  # it may be closing by itself
@@ -140,10 +139,11 @@ class Session:
             self._http2.send_shutdown_notice()
 
     def leave(self) -> None:
-        """Tell the client which streams were taken: all others it may repeat elsewhere."""
+        """Tell the client, with what goes out next, which streams were taken: others it may repeat elsewhere.
+
+        When all of them are answered and the answers are out, it is `over`.
+        """
         self.leaving = True
-        with suppress(ngh2.NGH2Error):
-            self._http2.send_goaway()
 
     def reply(self, call: Call, message: bytes) -> None:
         """Answer an open unary call."""

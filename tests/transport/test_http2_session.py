@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from server.causes import Cause
 from server.counts import Counts, MethodCounts
 from server.failures import Failures
 from server.http2.call import Budget, Call, Route
@@ -244,17 +245,51 @@ def leave(session: Session) -> None:
 
 @pytest.mark.parametrize("go", [Session.leave, leave])
 def test_leaving_waits_for_the_last_answer(go: Callable[[Session], None]) -> None:
-    """A session that leaves is finished when its calls are answered and the answers are out."""
+    """A session that leaves is over when its calls are answered and the answers are out."""
     peer = Peer()
     peer.ask(message(b"under way"))
     session, (call,) = first_call(peer)
     go(session)
     assert session.outgoing()
-    assert not session.finished
+    assert session.over is None
     session.reply(call, b"answer")
-    assert not session.finished
+    assert session.over is None
     assert b"answer" in session.outgoing()
-    assert session.finished
+    assert session.over is Cause.LEFT
+
+
+def test_what_is_read_before_the_farewell_is_out_was_taken() -> None:
+    """A call that came after the decision to leave, before the client was told: it is answered, once."""
+    peer = Peer()
+    session, _ = first_call(peer)
+    session.announce_leave()
+    notice = session.outgoing()
+    session.leave()
+    peer.said = b""
+    peer.ask(message(b"on the wire"))
+    (call,) = session.receive(peer.said, 0)
+    session.reply(call, b"answer")
+    heard = peer.hear(notice + session.outgoing())
+    assert any(event.startswith("GoAwayReceived(last_stream_id=1,") for event in heard)
+    assert any("answer" in event for event in heard)
+
+
+def test_leaving_waits_for_trailers_that_windows_hold_back() -> None:
+    """A client whose window its stream has just filled: the status is out before the session is over."""
+    peer = Peer()
+    peer.connection.update_settings({ngh2.Setting.INITIAL_WINDOW_SIZE: len(message(b"fits"))})
+    stream_id = peer.ask(path=CHAT)
+    session, (call,) = first_call(peer)
+    session.send(call, b"fits")
+    peer.hear(session.outgoing())
+    session.leave()
+    session.finish(call)
+    peer.hear(session.outgoing())
+    assert (session.unsent, session.over) == (0, None)
+    peer.connection.set_local_window_size(1_000, stream_id=stream_id)
+    session.receive(peer.connection.data_to_send(), 0)
+    assert any("(b'grpc-status', b'0')" in event for event in peer.hear(session.outgoing()))
+    assert session.over is Cause.LEFT
 
 
 SECOND_NS = 1_000 * MILLISECOND_NS
