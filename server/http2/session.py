@@ -55,8 +55,10 @@ class Session:
         """bytes received since the last request or data: what a flood of other frames is made of"""
         self.unheard_bytes = 0
         """bytes received since the last frame that was whole"""
+        self.unheard_ns = 0
+        """when the first of them came"""
         self.heard_ns = 0
-        """when that was"""
+        """when the last frame that was whole came"""
         self._routes = routes
         self._parts = parts
         self._bytes_max = message_bytes_max
@@ -80,11 +82,16 @@ class Session:
         self._now_ns = now_ns
         ready = self._ready = []
         self.quiet_bytes += len(data)
+        if not self.unheard_bytes:
+            self.unheard_ns = now_ns
         self.unheard_bytes += len(data)
         try:
             self._http2.receive_data(data)
         except ngh2.NGH2Error as error:
             self.over = Cause.FLOOD if isinstance(error, ngh2.DenialOfServiceError) else Cause.PROTOCOL
+            self._react()
+            self.abandon()  # nothing can be sent any more, so nothing is to be executed
+            return ready
         self._react()
         if self.quiet_bytes > limits.QUIET_BYTES_MAX + self._owed_bytes:
             self._calm("too many bytes without a call in them")

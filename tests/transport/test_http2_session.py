@@ -191,6 +191,32 @@ def test_a_call_given_up_in_the_same_bytes_is_not_open() -> None:
     assert not session.calls
 
 
+def test_calls_before_a_fatal_frame_are_not_open() -> None:
+    """What came in one read with metadata beyond all bounds cannot be answered, so it is not executed."""
+    peer = Peer()
+    peer.ask(message(b"good"))
+    peer.ask(extra=[(b"many", b"y" * 36)] * 1_000)
+    session, (call,) = first_call(peer)
+    assert session.over is Cause.FLOOD
+    assert not call.open
+    assert not session.calls
+    assert session.outgoing() == b""
+
+
+def test_a_frame_is_slow_from_its_first_byte_on() -> None:
+    """However long the client was silent before, and however often a byte of it comes."""
+    peer = Peer()
+    peer.ask(message(b"first"))
+    session, _ = first_call(peer)
+    peer.said = b""
+    peer.ask(message(b"second"))
+    for number in range(3):
+        session.receive(peer.said[number : number + 1], (60 + number) * 10**9)
+    assert (session.heard_ns, session.unheard_bytes, session.unheard_ns) == (0, 3, 60 * 10**9)
+    session.receive(peer.said[3:], 70 * 10**9)
+    assert (session.heard_ns, session.unheard_bytes) == (70 * 10**9, 0)
+
+
 def test_padding_is_nobodys_message() -> None:
     """DATA with padding, in two frames."""
     peer = Peer()
