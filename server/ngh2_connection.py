@@ -69,7 +69,7 @@ class Connection(asyncio.BufferedProtocol):
         self._room.set()
         self._born_ns = session.heard_ns = perf_counter_ns()
         self._old_ns = self._born_ns + round(limits.CONNECTION_AGE_S * random.uniform(0.9, 1.1) * NS)  # noqa: S311 - spreads load
-        self._left_ns = 0
+        self._left_ns = self._overstays_ns = 0
         self._going = False
         self._pinged_ns = 0
         self._stalled_ns = 0
@@ -156,16 +156,19 @@ class Connection(asyncio.BufferedProtocol):
             self._cause = cause
             self.session.abandon()
             transport.close()
-            asyncio.get_running_loop().call_later(limits.FAREWELL_S, transport.abort)
+            end_ns = perf_counter_ns() + (LEAVE_NS if cause is Cause.LEFT else 0)
+            asyncio.get_running_loop().call_later(limits.FAREWELL_S, abort, transport, end_ns)
 
     def broke(self, error: Exception) -> None:
         """Close: a fault of ours met it."""
         self._owner.broke(self, error)
 
-    def announce_leave(self) -> None:
-        """Ask the client to go elsewhere with its next calls."""
+    def announce_leave(self, patience_s: float = limits.LEAVE_S) -> None:
+        """Ask the client to go elsewhere with its next calls; those under way have `patience_s` seconds."""
+        now_ns = perf_counter_ns()
+        self._overstays_ns = now_ns + round(patience_s * NS)
         if not self._left_ns:
-            self._left_ns = perf_counter_ns()
+            self._left_ns = now_ns
             self.session.announce_leave()
             self._turns.touch(self)
 
@@ -205,11 +208,11 @@ class Connection(asyncio.BufferedProtocol):
             self._pinged_ns = 0
         if not session.greeted and now_ns - self._born_ns > HELLO_NS:
             return Cause.NO_HTTP2
-        if session.unheard_bytes and now_ns - session.heard_ns > REQUEST_NS:
+        if session.unheard_bytes and now_ns - session.unheard_ns > REQUEST_NS:
             return Cause.SLOW
         if self._pinged_ns and now_ns - self._pinged_ns > PING_NS:
             return Cause.SILENT
-        if self._left_ns and now_ns - self._left_ns > LEAVE_NS:
+        if self._left_ns and now_ns > self._overstays_ns:
             return Cause.OVERSTAYED
         if self._stalled_ns and now_ns - self._stalled_ns > STALL_NS:
             if self._sent_bytes < limits.STALL_BYTES_MIN:
@@ -237,3 +240,11 @@ class Connection(asyncio.BufferedProtocol):
         paused, self._paused = self._paused, self._paused & ~why
         if paused and not self._paused and self._transport is not None:
             self._transport.resume_reading()
+
+
+def abort(transport: asyncio.Transport, end_ns: int) -> None:
+    """Abort a transport that is closing; while its client still reads answers, not before `end_ns`."""
+    if perf_counter_ns() < end_ns and transport.get_write_buffer_size():
+        asyncio.get_running_loop().call_later(limits.FAREWELL_S, abort, transport, end_ns)
+    else:
+        transport.abort()

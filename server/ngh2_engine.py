@@ -98,7 +98,7 @@ class Ngh2Engine:
             acceptor.close()
         self._unbind()
         for connection in list(self._connections):
-            connection.announce_leave()
+            connection.announce_leave(grace_s)
         if self._connections:
             await asyncio.sleep(min(limits.LEAVE_NOTICE_S, grace_s))
         self._answers.close()
@@ -173,7 +173,10 @@ class Ngh2Engine:
             await asyncio.sleep(LOOK_EVERY_S)
             now_ns = perf_counter_ns()
             for connection in list(self._connections):
-                connection.look(now_ns)
+                try:
+                    connection.look(now_ns)
+                except Exception as error:  # noqa: BLE001 - nobody would look at the others any more
+                    self.broke(connection, error)
             if self._ended >= limits.CROWD and now_ns - self._gave_back_ns > limits.CROWD_PAUSE_S * NS:
                 self._ended, self._gave_back_ns = 0, now_ns
                 collector.give_back()

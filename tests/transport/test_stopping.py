@@ -245,3 +245,24 @@ def test_old_connections_are_left_without_a_failed_call(
         bare.stop()
     ended = bare.service.counts.connections_ended
     assert ended[Cause.LEFT] + ended[Cause.CLIENT] == sum(ended.values()) > 2
+
+
+def test_the_last_answers_may_take_a_while(loop: Loop, tmp_path: Path) -> None:
+    """Answers that are given when the connection is left already reach a client that reads slowly."""
+    bare = Bare(loop, "ngh2", tmp_path, None)
+    bare.hold()
+    body = message(bytes(500_000))
+    windows: dict[str, Any] = {"settings": {4: 2**30}, "receive_buffer_bytes": 8_192}
+    with Door("ngh2", "tcp", bare.targets["tcp"]).raw(**windows) as client:
+        client.open_window(2**30)
+        streams = [client.open(LATER) for _ in range(8)]
+        for stream_id in streams:
+            client.send(stream_id, body, end=True)
+        client.synchronise()
+        stop = threading.Thread(target=bare.stop, args=(WAIT_S,))
+        stop.start()
+        client.until(lambda: len(client.goaways) == 2)
+        bare.release()
+        time.sleep(1.5)  # longer than others have to take their leave
+        assert [len(client.response(stream_id).data) for stream_id in streams] == [len(body)] * 8
+        stop.join()
