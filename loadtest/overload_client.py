@@ -4,8 +4,9 @@
 
 Ordinary clients of gRPC for Python are full at some 2,000 calls/s and would measure themselves. This one
 sends over 10,000. It prints `ready`, then runs for `--seconds` or until its standard input ends, and prints
-one line of JSON: for each call when it was due (CLOCK_MONOTONIC, seconds), how long its answer took from then
-(seconds), and the status: a gRPC code, LATE (cancelled at its deadline) or LOST (reset or disconnected).
+one line of JSON: for each call when it was due (CLOCK_MONOTONIC, seconds), how long its answer took from when
+it was sent (seconds; it is sent within a millisecond or so of being due, whatever became of the others), and
+the status: a gRPC code, LATE (cancelled at its deadline) or LOST (reset or disconnected).
 """
 
 import asyncio
@@ -64,7 +65,7 @@ class Link(asyncio.Protocol):
         self, book: Book, headers: Sequence[tuple[bytes, bytes]], body: bytes, deadline_s: float
     ) -> None:
         self.ready = asyncio.Event()
-        self.pending: dict[int, float] = {}
+        self.pending: dict[int, tuple[float, float]] = {}
         self._order: deque[tuple[float, int]] = deque()
         self._book = book
         self._headers = headers
@@ -88,8 +89,8 @@ class Link(asyncio.Protocol):
         """Whatever was under way is lost."""
         del exc
         self._transport = None
-        for due_s in self.pending.values():
-            self._book.enter(due_s, time.monotonic() - due_s, LOST)
+        for due_s, sent_s in self.pending.values():
+            self._book.enter(due_s, time.monotonic() - sent_s, LOST)
         self.pending.clear()
 
     def send(self, due_s: float) -> None:
@@ -99,7 +100,7 @@ class Link(asyncio.Protocol):
             return
         stream = self._http.send_request(self._headers)
         self._http.send_data(stream, self._body, end_stream=True)
-        self.pending[stream] = due_s
+        self.pending[stream] = (due_s, time.monotonic())
         self._order.append((due_s, stream))
 
     def flush(self) -> None:
@@ -126,9 +127,9 @@ class Link(asyncio.Protocol):
                 case ngh2.ResponseReceived(stream, headers, True):
                     self._ended(stream, headers)
                 case ngh2.StreamClosed(stream):
-                    due_s = self.pending.pop(stream, None)
-                    if due_s is not None:
-                        self._book.enter(due_s, time.monotonic() - due_s, LOST)
+                    call = self.pending.pop(stream, None)
+                    if call is not None:
+                        self._book.enter(call[0], time.monotonic() - call[1], LOST)
                 case ngh2.SettingsReceived():
                     self.ready.set()
                 case _:
@@ -141,14 +142,15 @@ class Link(asyncio.Protocol):
             self._transport.abort()
 
     def _ended(self, stream: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
-        due_s = self.pending.pop(stream, None)
-        if due_s is None:
+        call = self.pending.pop(stream, None)
+        if call is None:
             return
+        due_s, sent_s = call
         found = dict(headers)
         code = int(found.get(b"grpc-status", b"2"))
         details = found.get(b"grpc-status-details-bin", b"")
         hinted = b"google.rpc.RetryInfo" in base64.b64decode(details + b"==")
-        self._book.enter(due_s, time.monotonic() - due_s, code, hinted=hinted)
+        self._book.enter(due_s, time.monotonic() - sent_s, code, hinted=hinted)
 
 
 @dataclass(frozen=True, slots=True)
