@@ -38,7 +38,7 @@ class Answers:
             self._spawn(self._stream(connection, call))
             return
         try:
-            reply = call.route.unary(call.messages[0])
+            reply = call.route.unary(call.session.next(call) if call.gzip else call.messages[0])
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer and we go on
             self._fail(call, error)
             return
@@ -75,6 +75,9 @@ class Answers:
         except Exception as error:  # noqa: BLE001 - as above
             if call.open:
                 self._fail(call, error)
+            else:
+                self._failures.of(error, call.route.path)  # a fault of ours is logged, heard or not
+                call.route.counts.observe(Code.CANCELLED, perf_counter_ns() - call.arrived_ns)
         else:
             if call.open:
                 self._reply(call, message)
@@ -129,7 +132,7 @@ class Answers:
                 if call.error is not None:
                     raise call.error
                 if call.messages:
-                    yield call.messages.pop(0)
+                    yield call.session.next(call)
                     continue
                 if call.ended or self._closing.is_set():
                     return

@@ -79,7 +79,8 @@ DESCRIPTORS_SPARE = 64
 """File descriptors that are kept from connections: listeners, logs, files, the HTTP port."""
 
 PART_BYTES_MAX = 67_108_864
-"""Bytes of messages that have not come whole, of all connections; ordinary ones come whole in one read."""
+"""Bytes of messages whose turn cannot come yet, of all connections: not whole, of calls that have not ended,
+or of streaming calls that are slow to take them. Ordinary ones come whole in one read."""
 
 MESSAGES_AHEAD_MAX = 64
 """Messages of a streaming call that wait for the answers to those before."""

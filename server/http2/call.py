@@ -45,7 +45,10 @@ class Budget:
 
 
 class Line(Protocol):
-    """What a call is answered through."""
+    """What a call is heard and answered through."""
+
+    def next(self, call: Call) -> bytes:
+        """Take the first of the messages that a call has said, inflated."""
 
     def reply(self, call: Call, message: bytes) -> None:
         """Answer an open unary call."""
@@ -67,14 +70,13 @@ class Call:
     gives up (0: never). `untouched` while nothing of a unary call's body has come; `ended` when the client
     has said all; `offered` once it was returned as one that can be answered; `begun` when an answer's
     headers are on their way; `open` until it is answered, its client resets it, or the connection goes.
-    `messages` are what it has said; `error` is set when it is to be refused for how it was said. A streaming
-    call's `on_input` is called when any of this changes.
+    `messages` are what it has said; `held` what of it weighs on the session's budget; `error` is set when it
+    is to be refused for how it was said. A streaming call's `on_input` is called when any of this changes.
     """
 
     __slots__ = (
-        "_reader", "arrived_ns", "begun", "deadline_ns", "ended", "error", "gzip", "messages", "offered",
-        "on_input",
-        "open", "route", "session", "stream_id", "untouched",
+        "_reader", "arrived_ns", "begun", "deadline_ns", "ended", "error", "gzip", "held", "messages",
+        "offered", "on_input", "open", "route", "session", "stream_id", "untouched",
     )  # fmt: skip
 
     def __init__(self, session: Line, stream_id: int, route: Route, arrived_ns: int) -> None:
@@ -84,6 +86,7 @@ class Call:
         self.arrived_ns = arrived_ns
         self.deadline_ns = 0
         self.gzip = False
+        self.held = 0
         self.offered = False
         self.open = True
         self.begun = False
@@ -95,14 +98,17 @@ class Call:
         self._reader: MessageReader | None = None
 
     @property
-    def held(self) -> int:
-        """Bytes of a message that has not come whole."""
-        return 0 if self._reader is None else self._reader.held
+    def weight(self) -> int:
+        """Bytes it has said whose turn cannot come yet: a unary call's are counted elsewhere once it ends."""
+        if self.ended and self.route.unary is not None:
+            return 0
+        return sum(map(len, self.messages)) + (0 if self._reader is None else self._reader.held)
 
-    def let_go(self) -> int:
-        """Forget what has not come whole; return how many bytes that were."""
-        held, self._reader = self.held, None
-        return held
+    def let_go(self) -> None:
+        """Forget what weighs."""
+        if self.weight:
+            self.messages = []
+        self._reader = None
 
     def take(self, data: bytes, bytes_max: int) -> None:
         """Take in bytes of the body; `ended` says whether they are the last.

@@ -18,10 +18,14 @@ GZIP_WINDOW = 31
 """zlib's `wbits` for a gzip header and its largest window."""
 
 
+class Packed(bytes):
+    """A message in gzip: inflated when its turn comes, since a thousand bytes may make a million."""
+
+
 class MessageReader:
     """Cuts one call's bytes into messages, however they arrive.
 
-    `bytes_max` bounds a message, compressed and not; `gzip` says whether the call announced that encoding.
+    `bytes_max` bounds a message as it comes; `gzip` says whether the call announced that encoding.
     """
 
     __slots__ = ("_bytes_max", "_gzip", "_held")
@@ -37,10 +41,10 @@ class MessageReader:
         return len(self._held)
 
     def feed(self, data: bytes) -> list[bytes]:
-        """The messages that `data` completes.
+        """The messages that `data` completes, some of them `Packed`.
 
         Raises ShellError MESSAGE_TOO_LARGE as soon as a prefix says so, CallError INTERNAL for a compressed
-        message without an announced encoding, or one that cannot be inflated.
+        message without an announced encoding.
         """
         held = self._held
         held += data
@@ -53,12 +57,12 @@ class MessageReader:
             if len(held) < end:
                 break
             message = bytes(held[PREFIX_BYTES:end])
-            messages.append(self._plain(message, held[0]))
+            messages.append(self._marked(message, held[0]))
             del held[:end]
         return messages
 
-    def _plain(self, message: bytes, flag: int) -> bytes:
-        """The message itself, inflated if its flag says that it is compressed."""
+    def _marked(self, message: bytes, flag: int) -> bytes:
+        """The message, as `Packed` if its flag says that it is compressed."""
         if flag == 0:
             return message
         if flag != 1 or not self._gzip:
@@ -66,7 +70,12 @@ class MessageReader:
                 Code.INTERNAL,
                 f"a message with the compression flag {flag}, in a call whose grpc-encoding is not gzip",
             )
-        return inflated(message, self._bytes_max)
+        return Packed(message)
+
+
+def plain(message: bytes, bytes_max: int) -> bytes:
+    """The message itself. Raises what `inflated` raises."""
+    return inflated(message, bytes_max) if isinstance(message, Packed) else message
 
 
 def inflated(data: bytes, bytes_max: int) -> bytes:

@@ -16,7 +16,7 @@ from server.counts import MethodCounts
 from server.errors import Failure, ShellError
 from server.http2 import headers, terms
 from server.http2.call import Budget, Call, Route
-from server.http2.messages import framed, whole
+from server.http2.messages import framed, plain, whole
 from server.methods import CallError
 
 Routes = Mapping[bytes, Route]
@@ -152,6 +152,13 @@ class Session:
         """
         self.leaving = True
 
+    def next(self, call: Call) -> bytes:
+        """Take the first of the messages that a call has said. Raises what `messages.inflated` raises."""
+        message = call.messages.pop(0)
+        if call.held:
+            self._weigh(call, call.weight)
+        return plain(message, self._bytes_max)
+
     def reply(self, call: Call, message: bytes) -> None:
         """Answer an open unary call."""
         http2, stream_id = self._http2, call.stream_id
@@ -209,8 +216,9 @@ class Session:
     def _answered(self, call: Call) -> None:
         call.open = False
         del self.calls[call.stream_id]
+        if call.held:
+            self._let_go(call)
         if not call.ended:
-            self._parts.change(-call.let_go())
             self._early.append(call.stream_id)
         self._pings = 0
 
@@ -290,13 +298,11 @@ class Session:
         call.untouched = False
         if call.error is not None:
             return
-        before = call.held
         try:
             call.take(data, self._bytes_max)
-            self._parts.change(call.held - before)
+            self._weigh(call, call.weight)
         except (CallError, ShellError) as error:
-            call.let_go()
-            self._parts.change(-before)
+            self._let_go(call)
             self._refuse(call, error)
             return
         if call.on_input is not None:
@@ -325,9 +331,18 @@ class Session:
 
     def _closed(self, call: Call) -> None:
         call.open = False
-        self._parts.change(-call.let_go())
+        self._let_go(call)
         if call.on_input is not None:
             call.on_input()
+
+    def _weigh(self, call: Call, weight: int) -> None:
+        """Let a call weigh so many bytes. Raises ShellError OVERLOADED, changing nothing."""
+        self._parts.change(weight - call.held)
+        call.held = weight
+
+    def _let_go(self, call: Call) -> None:
+        call.let_go()
+        self._weigh(call, 0)
 
     def _on_ping(self) -> None:
         """Count pings that come too soon and with no answer of ours between them, as gRPC's core does."""

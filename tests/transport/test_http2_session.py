@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from server.causes import Cause
 from server.counts import Counts, MethodCounts
+from server.errors import ShellError
 from server.failures import Failures
 from server.http2.call import Budget, Call, Route
 from server.http2.session import Session
@@ -29,6 +30,9 @@ ROUTES = {
     ECHO.encode(): Route(ECHO, MethodCounts(), unary=lambda data: data),
     CHAT.encode(): Route(CHAT, MethodCounts(), stream=_never),  # type: ignore[arg-type]
 }
+
+
+PACKED = gzip.compress(b"packed", mtime=0)
 
 
 class Peer:
@@ -96,7 +100,7 @@ def outcome(parts: Sequence[bytes]) -> Outcome:
         if call.error is not None:
             session.fail(call, failures.of(call.error, call.route.path))
         elif call.route.unary is not None:
-            session.reply(call, call.messages[0])
+            session.reply(call, session.next(call))
         else:
             for each in call.messages:
                 session.send(call, each)
@@ -115,7 +119,7 @@ def everything() -> Peer:
     peer.ask()
     peer.ask(message(b"half")[:-1])
     peer.ask(message(b"", length=10**6), b"more of it")
-    peer.ask(message(gzip.compress(b"packed"), compressed=1), extra=[(b"grpc-encoding", b"gzip")])
+    peer.ask(message(PACKED, compressed=1), extra=[(b"grpc-encoding", b"gzip")])
     peer.ask(message(b"unpacked", compressed=1))
     peer.ask(message(b"x"), extra=[(b"grpc-encoding", b"zstd")])
     peer.ask(message(b"x"), extra=[(b"grpc-timeout", b"250m")])
@@ -141,7 +145,8 @@ def test_everything_is_understood() -> None:
     """The conversation that the others cut in pieces has good calls, refusals of each kind and an end."""
     assert WHOLE.over is None
     messages = {messages[0] for _, _, messages, _, error, _ in WHOLE.calls if messages and not error}
-    assert {b"plain", b"byte by byte", b"packed", b"x", b"last"} <= messages
+    assert {b"plain", b"byte by byte", PACKED, b"x", b"last"} <= messages
+    assert message(b"packed") in WHOLE.answer
     assert len({error for *_, error, _ in WHOLE.calls if error}) >= 8
     assert 1_250 in {deadline for *_, deadline in WHOLE.calls}
 
@@ -247,6 +252,39 @@ def test_parts_are_counted_and_let_go_of() -> None:
         if end == "abandoned":
             session.abandon()
         assert budget.held == 0
+
+
+def test_messages_that_wait_are_counted_too() -> None:
+    """Whole ones of a call that has not ended, and a streaming call's until they are taken."""
+    budget = Budget(1_000)
+    session = Session(ROUTES, budget, message_bytes_max=900)
+    peer = Peer()
+    asked = peer.connection.send_request(request_headers(ECHO))
+    chat = peer.connection.send_request(request_headers(CHAT))
+    for stream_id in (asked, chat):
+        peer.connection.send_data(stream_id, message(bytes(100)))
+    peer.connection.send_data(chat, message(bytes(200)) + message(b"half")[:-2])
+    (call,) = session.receive(peer.said + peer.connection.data_to_send(), 0)
+    assert budget.held == 100 + 100 + 200 + 7
+    assert session.next(call) == bytes(100)
+    assert budget.held == 100 + 200 + 7
+    peer.connection.end_stream(asked)
+    session.receive(peer.connection.data_to_send(), 0)
+    assert budget.held == 200 + 7  # the other waits for its turn, which is counted there
+    peer.connection.send_data(chat, b"lf" + message(bytes(800)))
+    session.receive(peer.connection.data_to_send(), 0)
+    assert isinstance(call.error, ShellError)
+    assert (budget.held, call.messages) == (0, [])
+
+
+def test_a_bomb_is_inflated_when_its_turn_comes() -> None:
+    """Until then it is as small as it came; what comes out is still bounded."""
+    peer = Peer()
+    peer.ask(message(gzip.compress(bytes(10**5)), compressed=1), extra=[(b"grpc-encoding", b"gzip")])
+    session, (call,) = first_call(peer)
+    assert len(call.messages[0]) == len(gzip.compress(bytes(10**5)))
+    with pytest.raises(ShellError):
+        session.next(call)
 
 
 def test_parts_beyond_the_budget_are_refused() -> None:
