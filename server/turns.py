@@ -82,7 +82,7 @@ class Turns:
     def take(self, connection: Connection, call: Call) -> None:
         """Let a call wait for its turn; refuse it if too many do. A vital one is answered at once."""
         if call.error is None and not call.route.vital:
-            if not self.crowded(connection):
+            if self.pending < self._calls_max and not self.crowded(connection):
                 self._wait(connection, call)
                 return
             call.error = overloaded()
