@@ -1,5 +1,6 @@
 """Bound sockets, before anybody listens on them: an address in use is reported at once."""
 
+import ipaddress
 import os
 import socket
 from pathlib import Path
@@ -47,9 +48,21 @@ def _bind_unix(path: str, *, private: bool) -> socket.socket:
     return listener
 
 
+def _is_number(host: str) -> bool:
+    """Whether `host` is an IP address, not a name."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def _bind_tcp(address: Address) -> list[socket.socket]:
+    # a name's addresses as far as this machine has such; a number is meant as it stands: [::] is good for
+    # IPv4 where there is no other IPv6 than the loopback's
+    which = 0 if _is_number(address.host) else socket.AI_ADDRCONFIG
     found = socket.getaddrinfo(
-        address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE | socket.AI_ADDRCONFIG
+        address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE | which
     )
     sockets: list[socket.socket] = []
     try:
