@@ -9,12 +9,10 @@ from bandit.strata import Stratum
 
 def apply(state: State, record: Record) -> None:
     """Apply `record`. It was checked before it was made, so it cannot fail on a state it was made for."""
+    if isinstance(record, Decided):  # most records are: no pattern, which takes three times as long
+        _decided(state, record.decision)
+        return
     match record:
-        case Decided(decision):
-            state.expire(decision.time_us)
-            if not decision.deferred:
-                at = _located(state, decision)
-                at.placement.expose(at.arm, at.stratum, at.x, decision.time_us)
         case Rewarded():
             _reward(state, record)
         case Exposed(decision, _):
@@ -30,11 +28,28 @@ def apply(state: State, record: Record) -> None:
             state.starts[start] = len(state.starts)
 
 
+def _decided(state: State, decision: Decision) -> None:
+    """Count the exposure. A decision stands where it was made: nothing is to be translated."""
+    if decision.time_us >= state.expire_us:
+        state.expire(decision.time_us)
+    if decision.deferred:
+        return
+    placement = state.serving.get(decision.schema_id)
+    if placement is None or decision.start not in state.starts:
+        raise _out_of_order(decision)
+    stratum = placement.strata.at(decision.stratum) if placement.context_free[decision.policy] else None
+    placement.expose(decision.arm, stratum, decision.x, decision.time_us)
+
+
+def _out_of_order(decision: Decision) -> ValueError:
+    message = f"no state for the decision of schema {decision.schema_id.hex()}: records are out of order"
+    return ValueError(message)
+
+
 def _located(state: State, decision: Decision) -> Located:
     located = state.locate(decision)
     if located is None:
-        message = f"no state for the decision of schema {decision.schema_id.hex()}: records are out of order"
-        raise ValueError(message)
+        raise _out_of_order(decision)
     return located
 
 

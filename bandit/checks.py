@@ -15,21 +15,18 @@ def placement_unknown(name: str) -> BanditError:
     return BanditError(Reason.PLACEMENT_UNKNOWN, message, placement=_quoted(name))
 
 
-def check_size(unit_bytes: int, entries: int, placement: str) -> None:
-    """Refuse a unit or a context that is too large."""
+def too_large(unit_bytes: int, entries: int, placement: str) -> BanditError:
+    """Return the refusal of a unit of more than UNIT_BYTES_MAX, or else of a context of too many entries."""
     if unit_bytes > UNIT_BYTES_MAX:
         message = (
             f"unit has {unit_bytes} bytes, at most {UNIT_BYTES_MAX} are taken; send a hash of it instead"
         )
-        raise BanditError(Reason.UNIT_TOO_LONG, message, limit=str(UNIT_BYTES_MAX), placement=placement)
-    if entries > CONTEXT_ENTRIES_MAX:
-        message = (
-            f"context has {entries} categories and numbers, at most {CONTEXT_ENTRIES_MAX} are taken; "
-            f"send only the features that placement '{placement}' configures"
-        )
-        raise BanditError(
-            Reason.CONTEXT_TOO_LARGE, message, limit=str(CONTEXT_ENTRIES_MAX), placement=placement
-        )
+        return BanditError(Reason.UNIT_TOO_LONG, message, limit=str(UNIT_BYTES_MAX), placement=placement)
+    message = (
+        f"context has {entries} categories and numbers, at most {CONTEXT_ENTRIES_MAX} are taken; "
+        f"send only the features that placement '{placement}' configures"
+    )
+    return BanditError(Reason.CONTEXT_TOO_LARGE, message, limit=str(CONTEXT_ENTRIES_MAX), placement=placement)
 
 
 def check_event(schema: Placement, event: str, value: float, event_id: str) -> None:

@@ -23,11 +23,11 @@ class Outcome(IntEnum):
 class Counters:
     """Counts of one placement since the process started.
 
-    `decisions` (policies, arms), `exposures` and `reward_sum` by arm, `rewards` (events, 5) by outcome,
-    `degraded` (policies,). Lists where every decision counts: an array's element costs three times as much.
+    `chosen` by policy and arm, `exposures` and `reward_sum` by arm, `rewards` (events, 5) by outcome,
+    `degraded` (policies,). Lists where every decision counts: an array's element costs four times as much.
     """
 
-    decisions: Counts
+    chosen: list[list[int]]
     exposures: list[int]
     rewards: dict[str, Counts]
     reward_sum: list[float]
@@ -35,6 +35,11 @@ class Counters:
     unknown_features: int = 0
     unknown_arms: int = 0
     strata_overflow: int = 0
+
+    @property
+    def decisions(self) -> Counts:
+        """`chosen` as an array (policies, arms)."""
+        return np.array(self.chosen, np.int64)
 
     def count_reward(self, event: str, outcome: Outcome) -> None:
         """Count what became of an event; it may be one that is not configured any more."""
@@ -46,7 +51,7 @@ class Counters:
     def zeros(cls, policies: int, arms: int, events: Sequence[tuple[str, float]]) -> "Counters":
         """Return counters of nothing yet; the reserved event `exposure` is counted beside the others."""
         return cls(
-            decisions=np.zeros((policies, arms), np.int64),
+            chosen=[[0] * arms for _ in range(policies)],
             exposures=[0] * arms,
             rewards={event: np.zeros(len(Outcome) + 1, np.int64) for event in ("exposure", *dict(events))},
             reward_sum=[0.0] * arms,

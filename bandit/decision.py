@@ -50,9 +50,9 @@ class Decision(NamedTuple):
         (
             origin, _, _, schema_id, time_us, arm, policy, stratum, bucket, propensity, probabilities, x,
             deferred, recorded,
-        ) = self  # fmt: skip
+        ) = self[:]  # fmt: skip  # a plain tuple of them unpacks faster than a named one
         name, policies = origin.encode(), len(probabilities)
-        flags = deferred * _DEFERRED | recorded * _RECORDED
+        flags = (_DEFERRED if deferred else 0) | (_RECORDED if recorded else 0)
         return _fixed_and_doubles(policies).pack(
             schema_id, time_us, arm, len(x) // ENTRY_BYTES, policy, stratum, bucket, flags, policies,
             len(name), propensity, *probabilities,

@@ -12,9 +12,12 @@ Matches = Callable[[Categories, Numbers], bool]
 
 
 class Eligibility:
-    """Eligible arms and ramp scope of one placement; built once a configuration."""
+    """Eligible arms and ramp scope of one placement; built once a configuration.
 
-    __slots__ = ("_always", "_bits", "_conditional", "_scope")
+    `fixed` is what `of` returns for every context, where nothing depends on it; None: ask `of`.
+    """
+
+    __slots__ = ("_always", "_bits", "_conditional", "_scope", "fixed")
 
     def __init__(self, placement: Placement) -> None:
         booleans = frozenset(f.name for f in placement.features if f.kind is FeatureKind.BOOLEAN)
@@ -28,14 +31,18 @@ class Eligibility:
         self._conditional = [(_matcher(when, booleans), mask) for when, mask in groups.values()]
         only_when = placement.ramp.only_when if placement.ramp else {}
         self._scope = _matcher(only_when, booleans) if only_when else None
+        self.fixed = None if self._conditional or only_when else (self._always, True)
 
-    def configured(self, categories: Categories, numbers: Numbers) -> int:
-        """Return the active arms whose conditions hold."""
+    def of(self, categories: Categories, numbers: Numbers) -> tuple[int, bool]:
+        """Return the active arms whose conditions hold, and whether the ramp concerns this context.
+
+        Outside its scope static alone serves.
+        """
         mask = self._always
         for matches, arms in self._conditional:
             if matches(categories, numbers):
                 mask |= arms
-        return mask
+        return mask, self._scope is None or self._scope(categories, numbers)
 
     def requested(self, arms: Iterable[str]) -> tuple[int, int]:
         """Return the active arms among the named ones, and how many names are not of active arms."""
@@ -45,10 +52,6 @@ class Eligibility:
             mask |= bit
             unknown += bit == 0
         return mask, unknown
-
-    def in_scope(self, categories: Categories, numbers: Numbers) -> bool:
-        """Whether the ramp concerns this context; outside, static alone serves."""
-        return self._scope is None or self._scope(categories, numbers)
 
 
 def condition_key(when: Condition) -> frozenset[tuple[str, frozenset[str]]]:

@@ -18,8 +18,8 @@ from bandit.counters import Outcome
 from bandit.decision import ORIGIN_BYTES_MAX, START_BYTES, Decision
 from bandit.errors import BanditError
 from bandit.features import Categories, Numbers
-from bandit.hashing import BUCKETS, PlacementHash, SaltedHash, uniform
-from bandit.limits import LEDGER_BYTES_MAX
+from bandit.hashing import Draws, SaltedHash, UnitHashes
+from bandit.limits import CONTEXT_ENTRIES_MAX, LEDGER_BYTES_MAX, UNIT_BYTES_MAX
 from bandit.migrate import problems_between
 from bandit.placement import PlacementState
 from bandit.records import Configured, Decided, Exposed, Record, Rewarded, Started, StratumOpened
@@ -74,9 +74,8 @@ class Engine:
         self._start = start_id
         self._counter = 0
         self._now_us = now_us
-        self._routing = PlacementHash(keys.routing_salt)
-        self._bucket = PlacementHash(keys.bucket_salt)
-        self._draw = PlacementHash(keys.draw_salt, start_id)
+        self._units = UnitHashes(keys.unit_salt)
+        self._draws = Draws(keys.draw_salt, start_id)
         self._commit(Started(start_id, now_us))
         self._commit(Configured(config, now_us))
 
@@ -101,29 +100,30 @@ class Engine:
             raise checks.placement_unknown(placement)
         unit_bytes = unit.encode("utf-8", "surrogatepass")
         entries = len(categories) + len(numbers)
-        checks.check_size(len(unit_bytes), entries, placement)
+        if len(unit_bytes) > UNIT_BYTES_MAX or entries > CONTEXT_ENTRIES_MAX:
+            raise checks.too_large(len(unit_bytes), entries, placement)
         x, known = state.encoder.encode(categories, numbers)
         stratum = self._stratum(state, categories, numbers, arms)
 
         counter = self._counter = self._counter + 1
-        identity = counter.to_bytes(8, "little")
-        key = b"u" + unit_bytes if unit_bytes else b"d" + self._start + identity
+        key = b"u" + unit_bytes if unit_bytes else b"d" + self._start + counter.to_bytes(8, "little")
+        routed, bucket = self._units[placement](key)
         share = state.share(now_us, in_scope=stratum.in_scope)
-        policy = state.router.policy(self._routing[placement](key), share)
-        u = uniform(self._draw[placement](identity))
+        policy = state.router.policy(routed, share)
+        u = self._draws(counter)
         arm, low, high, propensity = state.draw(stratum, x, policy, share, u, now_us)
 
         config, counters = state.config, state.counters
         probabilities = tuple(stratum.pmfs[:, arm].tolist())
-        bucket = self._bucket[placement](key) % BUCKETS
         deferred, recorded = defer_exposure or state.deferring, True
         decision = Decision(  # in order: by name it costs 0.3 µs more
             self._origin, self._start, counter, config.schema_id, now_us, arm, policy, stratum.index, bucket,
             propensity, probabilities, x, deferred, recorded,
         )  # fmt: skip
         self._commit(Decided(decision, low, high))
-        counters.decisions[policy, arm] += 1
-        counters.unknown_features += entries - known
+        counters.chosen[policy][arm] += 1
+        if known != entries:
+            counters.unknown_features += entries - known
         chosen = config.arms[arm]
         token = self._sealer.seal(decision)
         return Choice(token, chosen.id, config.policies[policy].name, propensity, chosen.payload)
@@ -176,14 +176,13 @@ class Engine:
         self, state: PlacementState, categories: Categories, numbers: Numbers, arms: Sequence[str]
     ) -> Stratum:
         """Return the stratum of the eligible arms, opening it at first sight."""
-        mask = state.eligibility.configured(categories, numbers)
+        mask, in_scope = state.eligibility.fixed or state.eligibility.of(categories, numbers)
         if arms:
             requested, unknown = state.eligibility.requested(arms)
             mask &= requested
             state.counters.unknown_arms += unknown
         if mask == 0:
             raise checks.no_eligible_arm(state, arms)
-        in_scope = state.eligibility.in_scope(categories, numbers)
         stratum = state.strata.get(mask, in_scope=in_scope)
         if stratum is None:
             if state.strata.full(restricted=bool(arms)):

@@ -32,11 +32,11 @@ _Mapping = Callable[[float], float]
 class Encoder:
     """Encodes contexts for one placement; built once a configuration, since it only reads it."""
 
-    __slots__ = ("_categories", "_features", "_hashed", "_numbers", "_packings", "columns")
+    __slots__ = ("_categories", "_hashed", "_numbers", "_packings", "columns")
 
     def __init__(self, placement: Placement) -> None:
         self.columns = 1
-        self._categories: list[tuple[str, dict[str | None, int], int]] = []
+        self._categories: list[tuple[str, dict[str, int], int, int]] = []
         self._hashed: list[tuple[Feature, int]] = []
         self._numbers: list[tuple[str, int, _Mapping]] = []
         for feature in placement.features:
@@ -47,37 +47,37 @@ class Encoder:
             else:
                 self._numbers.append((feature.name, self.columns, _mapping(feature, placement.name)))
             self.columns += columns_of(feature)
-        self._features = len(placement.features)
-        self._packings = [Struct(f"<{m}H{m}f") for m in range(self._features + 2)]
+        self._packings = [Struct(f"<{m}H{m}f") for m in range(len(placement.features) + 2)]
 
     def encode(self, categories: Categories, numbers: Numbers) -> tuple[bytes, int]:
         """Return x, and how many of the placement's features were given.
 
         Raises BanditError FEATURE_NOT_FINITE or FEATURE_NOT_BOOLEAN, naming the feature.
         """
-        index, absent = [0], 0
-        given, add = categories.get, index.append
-        for name, columns, other in self._categories:
-            category = given(name)
-            if category is None:
-                absent += 1
-            add(columns.get(category, other))
+        index, known = [0], 0
+        for name, columns, missing, other in self._categories:
+            if name in categories:  # and [name] takes less than get, where these are protobuf's maps
+                known += 1
+                index.append(columns.get(categories[name], other))
+            else:
+                index.append(missing)
         for feature, first in self._hashed:
-            category = given(feature.name)
-            if category is None:
-                absent += 1
-            add(first + _hashed(feature, category))
+            if feature.name in categories:
+                known += 1
+                index.append(first + _hashed(feature, categories[feature.name]))
+            else:
+                index.append(first + feature.buckets)
         value = [1.0] * len(index)
         for name, column, mapped in self._numbers:
-            number = numbers.get(name)
-            if number is None:
-                absent += 1
+            if name in numbers:
+                known += 1
+                if entry := mapped(numbers[name]):
+                    index.append(column)
+                    value.append(entry)
+            else:
                 index.append(column + 1)
                 value.append(1.0)
-            elif entry := mapped(number):
-                index.append(column)
-                value.append(entry)
-        return self._packings[len(index)].pack(*index, *value), self._features - absent
+        return self._packings[len(index)].pack(*index, *value), known
 
 
 def entries(x: bytes) -> tuple[NDArray[np.uint16], NDArray[np.float32]]:
@@ -104,16 +104,16 @@ def column_meanings(placement: Placement) -> list[object]:
     return list(zip(column_names(placement), mappings, strict=True))
 
 
-def _category(feature: Feature, first: int) -> tuple[dict[str | None, int], int]:
-    """Return the column of each value, of an absent and an empty one, and that of every other."""
-    columns: dict[str | None, int] = {value: first + i for i, value in enumerate(feature.values)}
+def _category(feature: Feature, first: int) -> tuple[dict[str, int], int, int]:
+    """Return the column of each value (an empty one is absent), of an absent one, and of every other one."""
+    columns = {value: first + i for i, value in enumerate(feature.values)}
     other = first + len(feature.values)
-    columns[None] = columns[""] = other + 1
-    return columns, other
+    missing = columns[""] = other + 1
+    return columns, missing, other
 
 
-def _hashed(feature: Feature, value: str | None) -> int:
-    """Return the bucket of a value; the column after the buckets if it is absent or empty."""
+def _hashed(feature: Feature, value: str) -> int:
+    """Return the bucket of a value; the column after the buckets if it is empty."""
     return feature_bucket(feature.name, value, feature.buckets) if value else feature.buckets
 
 

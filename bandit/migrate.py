@@ -129,12 +129,14 @@ def _carry(old: Counters, new: Counters, arms: list[int], policies: list[int]) -
     """Copy the counts of arms, policies and events of both: counters must not jump back."""
     to = [k for k, before in enumerate(arms) if before >= 0]
     at = [before for before in arms if before >= 0]
+    held, decisions = old.decisions, new.decisions
     for k, before in zip(to, at, strict=True):
         new.exposures[k], new.reward_sum[k] = old.exposures[before], old.reward_sum[before]
     for j, before in enumerate(policies):
         if before >= 0:
-            new.decisions[j, to] = old.decisions[before, at]
+            decisions[j, to] = held[before, at]
             new.degraded[j] = old.degraded[before]
+    new.chosen = decisions.tolist()
     for event in new.rewards.keys() & old.rewards.keys():
         new.rewards[event] = np.copy(old.rewards[event])
     new.unknown_features, new.unknown_arms = old.unknown_features, old.unknown_arms

@@ -6,7 +6,7 @@ It changes in three ways only: an exposure, a credit (a decision's R moves), and
 import numpy as np
 from numpy.typing import NDArray
 
-from bandit.config import ArmState, ExposureMode, Placement
+from bandit.config import ArmState, ExposureMode, Placement, PolicyKind
 from bandit.counters import Counters
 from bandit.eligibility import Eligibility
 from bandit.features import Encoder, column_meanings
@@ -18,15 +18,18 @@ from bandit.ramp import Router, learned_share
 from bandit.strata import Strata, Stratum
 from bandit.tally import Floats, Forgetting, Tally
 
+CONTEXT_FREE = frozenset({PolicyKind.STATIC, PolicyKind.UNIFORM, PolicyKind.THOMPSON})
+"""Kinds of policy whose decisions do not depend on x, so that arms may be compared over them."""
+
 
 class PlacementState:
     """Everything that is held in memory for one placement.
 
     `tally` learns from every exposure, `strata` hold what context-free policies learn from their own;
     `models` and the strata's pmfs are derived. `events` gives each event ever configured its ledger number.
-    `takes_rewards` by arm; `retired` are the arm ids that may not come back. `deferring`: every exposure
-    waits for its event. `born_us`: when it was first configured; `started_us`: its first exposure under a
-    ramp, None before.
+    `takes_rewards` by arm, `context_free` by policy; `retired` are the arm ids that may not come back.
+    `deferring`: every exposure waits for its event. `born_us`: when it was first configured; `started_us`:
+    its first exposure under a ramp, None before.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class PlacementState:
         self.deferring = config.exposure is ExposureMode.ON_EVENT
         self.events = {event: number for number, (event, _) in enumerate(config.reward.values)}
         self.takes_rewards = [arm.state is not ArmState.RETIRED for arm in config.arms]
+        self.context_free = [policy.kind in CONTEXT_FREE for policy in config.policies]
         self.retired = frozenset(arm.id for arm in config.arms if arm.state is ArmState.RETIRED)
         self.born_us = now_us
         self.started_us: int | None = None
@@ -50,7 +54,7 @@ class PlacementState:
         self.counters = Counters.zeros(len(config.policies), len(config.arms), config.reward.values)
         scale = self.forgetting.scale(now_us)
         self.models = LinearModels(priors(config), self.tally, scale)
-        self._thompson = Thompson(config, self.forgetting)
+        self._thompson = Thompson(config, self.forgetting) if _has_thompson(config) else None
         self._learned = (
             self.tally.sums,
             self.models.posterior,
@@ -89,7 +93,8 @@ class PlacementState:
         Returns the arm, its interval of the CDF and its propensity when learned policies have `share`; the
         pmfs stay in `stratum.pmfs`. A policy whose model cannot be used answers as static, and is counted.
         """
-        self._thompson.refresh(stratum, now_us)
+        if self._thompson is not None:
+            self._thompson.refresh(stratum, now_us)
         arm, low, high, propensity, unusable = decide(
             *self._learned, stratum.pmfs, stratum.eligible, x, policy, share, u
         )
@@ -129,3 +134,7 @@ class PlacementState:
             self.models.rescale(factor)
         self._latest_us = max(self._latest_us, time_us)  # a deferred exposure's decision lies in the past
         return self.forgetting.weight(time_us), self.forgetting.scale(self._latest_us)
+
+
+def _has_thompson(config: Placement) -> bool:
+    return any(policy.kind is PolicyKind.THOMPSON for policy in config.policies)

@@ -2,19 +2,16 @@
 
 from dataclasses import dataclass
 
-from bandit.config import Config, Placement, PolicyKind
+from bandit.config import Config, Placement
 from bandit.decision import Decision
 from bandit.features import entries, packed
 from bandit.ledger import Ledger, decision_key
 from bandit.migrate import migrated
-from bandit.placement import PlacementState
+from bandit.placement import CONTEXT_FREE, PlacementState
 from bandit.strata import Stratum
 
 EXPIRE_EVERY_US = 1_000_000
 """How often the ledger is looked through for what has passed its window."""
-
-CONTEXT_FREE = frozenset({PolicyKind.STATIC, PolicyKind.UNIFORM, PolicyKind.THOMPSON})
-"""Kinds of policy whose decisions do not depend on x, so that arms may be compared over them."""
 
 
 @dataclass(slots=True, eq=False)
@@ -41,17 +38,19 @@ class Located:
 class State:
     """A function of the sequence of records applied to it (see `apply`).
 
-    `schemas` are the configurations that decisions may still refer to; `starts` numbers the process starts
-    whose decisions this state holds.
+    `placements` are known by name, in `serving` by the id of the configuration that they serve now. `schemas`
+    are the configurations that decisions may still refer to; `starts` numbers the process starts whose
+    decisions this state holds. From `expire_us` on, `expire` is due.
     """
 
     def __init__(self, ledger_bytes_max: int) -> None:
         self.ledger = Ledger(ledger_bytes_max)
         self.placements: dict[str, PlacementState] = {}
+        self.serving: dict[bytes, PlacementState] = {}
         self.schemas: dict[bytes, Placement] = {}
         self.starts: dict[bytes, int] = {}
         self._outdated_us: dict[bytes, int] = {}
-        self._expired_us = 0
+        self.expire_us = 0
 
     def configure(self, config: Config, now_us: int) -> None:
         """Take over a configuration; what was learned about arms and features that remain stays."""
@@ -60,6 +59,7 @@ class State:
             name: _configured(held.get(name), placement, now_us)
             for name, placement in config.placements.items()
         }
+        self.serving = {placement.config.schema_id: placement for placement in self.placements.values()}
         for placement in config.placements.values():
             self.schemas[placement.schema_id] = placement
         current = {placement.schema_id for placement in config.placements.values()}
@@ -98,13 +98,11 @@ class State:
         return decision.recorded and decision.start in self.starts and decision.schema_id not in self.schemas
 
     def expire(self, now_us: int) -> None:
-        """Drop what no event may ask for any more; looked for once a second.
+        """Drop what no event may ask for any more, and say when that is due again.
 
         By the time of decisions alone, so that it is a function of the records too.
         """
-        if now_us - self._expired_us < EXPIRE_EVERY_US:
-            return
-        self._expired_us = now_us
+        self.expire_us = now_us + EXPIRE_EVERY_US
         self.ledger.expire(now_us)
         for schema_id in [known for known, until_us in self._outdated_us.items() if until_us < now_us]:
             del self._outdated_us[schema_id], self.schemas[schema_id]

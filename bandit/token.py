@@ -25,7 +25,8 @@ SECRET_BYTES = 32
 KEY_ID_MAX = 255
 
 _HEAD = struct.Struct(f"<BB{START_BYTES}sQ")
-_NONCE = struct.Struct("<QI")
+_NONCE_REST = bytes(4)
+"""A nonce is the counter, 8 bytes little-endian as in the head, and this."""
 _SUBKEYS_MAX = 1024
 _URL_SAFE, _STANDARD = bytes.maketrans(b"+/", b"-_"), bytes.maketrans(b"-_", b"+/")
 
@@ -41,8 +42,7 @@ class Keys:
 
     current: int
     masters: Mapping[int, bytes]
-    routing_salt: bytes
-    bucket_salt: bytes
+    unit_salt: bytes
     draw_salt: bytes
 
     def __post_init__(self) -> None:
@@ -73,8 +73,7 @@ class Keys:
         return cls(
             current=1,
             masters={1: labelled("token", SECRET_BYTES)},
-            routing_salt=labelled("routing", 16),
-            bucket_salt=labelled("bucket", 16),
+            unit_salt=labelled("unit", 16),
             draw_salt=labelled("draw", 16),
         )
 
@@ -85,21 +84,20 @@ class Keys:
 class Sealer:
     """Seals decisions of one start and opens those of any start whose master key it has."""
 
-    __slots__ = ("_current", "_masters", "_subkeys")
+    __slots__ = ("_current", "_masters", "_sealing", "_subkeys")
 
     def __init__(self, keys: Keys) -> None:
         self._masters = dict(keys.masters)
         self._current = keys.current
         self._subkeys: dict[tuple[int, bytes], AESGCM] = {}
+        self._sealing: dict[bytes, tuple[bytes, AESGCM]] = {}  # by start: a head without counter, its subkey
 
     def seal(self, decision: Decision) -> str:
         """Return the decision's token."""
-        head = _HEAD.pack(VERSION, self._current, decision.start, decision.counter)
-        subkey = self._subkeys.get((self._current, decision.start)) or self._remember(
-            self._current, decision.start, self._subkey(self._current, decision.start)
-        )
-        sealed = subkey.encrypt(_NONCE.pack(decision.counter, 0), decision.pack(), head)
-        return _encoded(head + sealed)
+        start, counter = decision.start, decision.counter.to_bytes(8, "little")
+        kind, subkey = self._sealing.get(start) or self._prepared(start)
+        head = kind + counter
+        return _encoded(head + subkey.encrypt(counter + _NONCE_REST, decision.pack(), head))
 
     def open(self, token: str) -> Decision:
         """Return the decision that was sealed.
@@ -116,13 +114,20 @@ class Sealer:
             raise _invalid(f"its key id {key_id} is not known here")
         subkey = self._subkeys.get((key_id, start)) or self._subkey(key_id, start)
         try:
-            packed = subkey.decrypt(_NONCE.pack(counter, 0), data[_HEAD.size :], data[: _HEAD.size])
+            nonce = data[_HEAD.size - 8 : _HEAD.size] + _NONCE_REST
+            packed = subkey.decrypt(nonce, data[_HEAD.size :], data[: _HEAD.size])
         except InvalidTag:
             raise _invalid(
                 "its seal does not hold: it was changed, cut, or sealed under another key"
             ) from None
         self._remember(key_id, start, subkey)  # only now: a forged start must not fill the memory
         return unpack(start, counter, packed)
+
+    def _prepared(self, start: bytes) -> tuple[bytes, AESGCM]:
+        """Return what all tokens of a start begin with, and its subkey, ready for the next one."""
+        subkey = self._remember(self._current, start, self._subkey(self._current, start))
+        self._sealing[start] = bytes((VERSION, self._current)) + start, subkey
+        return self._sealing[start]
 
     def _subkey(self, key_id: int, start: bytes) -> AESGCM:
         return AESGCM(blake2b(b"seal" + start, key=self._masters[key_id], digest_size=32).digest())

@@ -12,7 +12,6 @@ from bandit.apply import apply
 from bandit.config import Config, parse
 from bandit.decision import Decision
 from bandit.engine import Choice, Engine
-from bandit.hashing import uniform
 from bandit.records import Decided
 from bandit.token import Keys
 from loadtest.bench_subjects import ARMS, FEATURES, NOW_US, PLACEMENT, contexts
@@ -124,9 +123,8 @@ class _Bench:
 
         def hashes(call: int) -> None:
             unit = b"uunit-%d" % call
-            engine._routing[PLACEMENT](unit)
-            uniform(engine._draw[PLACEMENT](call.to_bytes(8, "little")))
-            engine._bucket[PLACEMENT](unit)
+            engine._units[PLACEMENT](unit)
+            engine._draws(call)
 
         def refreshed(call: int) -> None:
             stratum.credit(0, 1.0, (0.0, 0.0))

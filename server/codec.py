@@ -48,7 +48,7 @@ def encode_choice(choice: Choice) -> bytes:
 
     All but decision_id and propensity is the same for every decision of an arm by a policy: kept ready.
     """
-    decision_id, arm, policy, propensity, payload = choice
+    decision_id, arm, policy, propensity, payload = choice[:]  # a plain tuple of them unpacks faster
     arm_and_policy, payload_field = _ready_fields(arm, policy, payload)
     token = decision_id.encode()
     return b"".join(

@@ -66,7 +66,7 @@ class BanditHandlers:
 
     def choose(self, data: bytes) -> bytes:
         """ChooseRequest → ChooseResponse."""
-        engine = ready(self.engine)
+        engine = self.engine or ready(None)
         request = decode(pb.ChooseRequest, data, limits.REQUEST_BYTES_MAX)
         return _choose(engine, request, self._now_us())
 

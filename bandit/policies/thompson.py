@@ -35,7 +35,7 @@ class Thompson:
 
         If the posterior cannot be used they get static's row and are told in `stratum.unusable`.
         """
-        if not (self._explores and stratum.due(now_us)):
+        if not stratum.due(now_us):
             return
         posterior = _beta_best if np.isfinite(self._maximum) else _normal_best
         best = np.zeros_like(stratum.static)

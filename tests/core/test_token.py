@@ -224,11 +224,11 @@ def test_an_engine_never_repeats_a_nonce() -> None:
 def test_keys_say_nothing_of_themselves() -> None:
     """Neither repr nor str shows a secret; two secrets derive nothing in common."""
     for text in (repr(KEYS), str(KEYS)):
-        for secret in (*KEYS.masters.values(), KEYS.routing_salt, KEYS.bucket_salt, KEYS.draw_salt):
+        for secret in (*KEYS.masters.values(), KEYS.unit_salt, KEYS.draw_salt):
             assert secret.hex() not in text
             assert repr(secret) not in text
-    derived = [KEYS.masters[1], KEYS.routing_salt, KEYS.bucket_salt, KEYS.draw_salt]
-    assert len({*derived, OTHER.masters[1], OTHER.routing_salt, OTHER.bucket_salt, OTHER.draw_salt}) == 8
+    derived = [KEYS.masters[1], KEYS.unit_salt, KEYS.draw_salt]
+    assert len({*derived, OTHER.masters[1], OTHER.unit_salt, OTHER.draw_salt}) == 6
     with pytest.raises(ValueError, match="32 bytes"):
         Keys.derive(bytes(31))
 
@@ -277,7 +277,7 @@ def _padded(token: str) -> bytes:
 def test_keys_that_cannot_seal_are_refused(current: int, masters: dict[int, bytes]) -> None:
     """Better at once than at the first Choose; the message holds no secret."""
     with pytest.raises(ValueError, match="key id"):
-        Keys(current, masters, bytes(16), bytes(16), bytes(16))
+        Keys(current, masters, bytes(16), bytes(16))
 
 
 @pytest.mark.parametrize(("origin", "start"), [("me", b"short"), ("o" * 256, bytes(16))])

@@ -138,7 +138,7 @@ def test_a_deadline_ahead_is_no_refusal(remaining_s: float | None) -> None:
 
 def test_a_call_whose_deadline_passes_in_the_queue_is_not_applied(sidecar: Running) -> None:
     """The loop is busy past the deadline: the client gets DEADLINE_EXCEEDED, and nothing was decided."""
-    decisions = sidecar.engine.state.placements["hero"].counters.decisions
+    counters = sidecar.engine.state.placements["hero"].counters
     sidecar.choose()
     occupied = threading.Event()
 
@@ -156,7 +156,7 @@ def test_a_call_whose_deadline_passes_in_the_queue_is_not_applied(sidecar: Runni
         done.result(WAIT_S)
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     sidecar.choose()  # whatever was queued before it has been looked at
-    assert int(decisions.sum()) == 2
+    assert int(counters.decisions.sum()) == 2
 
 
 def test_options_carry_the_limits() -> None:
