@@ -11,6 +11,8 @@ import asyncio
 import socket
 from typing import Protocol
 
+import structlog
+
 from server import limits
 from server.tls import Tls, server_context
 
@@ -43,6 +45,7 @@ class Acceptor:
         self._owner = owner
         self._loop = asyncio.get_running_loop()
         self._greetings: set[asyncio.Task[None]] = set()
+        self._pauses = 0
 
     def start(self) -> None:
         """Accept from now on."""
@@ -73,9 +76,8 @@ class Acceptor:
                 client, _ = listener.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
-            except OSError:
-                self._loop.remove_reader(listener)
-                self._loop.call_later(PAUSE_S, self._again, listener)
+            except OSError as error:
+                self._pause(listener, error)
                 return
             if not self._owner.has_room():
                 client.close()
@@ -84,6 +86,14 @@ class Acceptor:
             task = self._loop.create_task(self._greet(client))
             self._greetings.add(task)
             task.add_done_callback(self._greetings.discard)
+
+    def _pause(self, listener: socket.socket, error: OSError) -> None:
+        """Let new clients wait a little; said for the 1st, 2nd, 4th, 8th … time, since it may last."""
+        self._loop.remove_reader(listener)
+        self._loop.call_later(PAUSE_S, self._again, listener)
+        self._pauses += 1
+        if self._pauses & (self._pauses - 1) == 0:
+            structlog.get_logger().error("cannot accept", problem=error.strerror, times=self._pauses)
 
     def _again(self, listener: socket.socket) -> None:
         if listener.fileno() >= 0:

@@ -111,10 +111,11 @@ LEAVE_NOTICE_S = 0.1
 """Seconds between telling a client to leave and saying which calls were taken: a round trip, at least."""
 
 LEAVE_S = 10.0
-"""Seconds a client that was told to leave may still take for its calls."""
+"""Seconds a client that was told to leave may still take for its calls (when the server stops,
+--drain-timeout), and then for reading the last answers."""
 
 FAREWELL_S = 1.0
-"""Seconds a closing connection has for its last bytes."""
+"""Seconds a closing connection has for its last bytes, unless they are answers and its client still reads."""
 
 KEEPALIVE_MIN_S = 5
 """Seconds between two keepalive pings of a client: half of the 10 that clients may set, since pings arrive

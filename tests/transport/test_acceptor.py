@@ -1,13 +1,17 @@
-"""Clients that begin TLS and do not finish it: counted from the start, closed in time."""
+"""Clients that come: TLS that is not finished is counted and ended; none is lost when descriptors are."""
 
+import asyncio
+import errno
 import socket
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
+from structlog.testing import capture_logs
 
 from server import limits
+from server.acceptor import Acceptor
 from server.causes import Cause
 from server.counts import Counts
 from server.failures import Failures
@@ -97,3 +101,38 @@ def test_a_stop_gives_handshakes_up(encrypted: Encrypted) -> None:
     with encrypted.silent() as client:
         encrypted.loop.run(encrypted.engine.stop(10))
         assert client.recv(1) == b""
+
+
+class Full(socket.socket):
+    """A listener in a process that has no descriptor for a client, some times."""
+
+    times = 5
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """A client, if there is a descriptor."""
+        if self.times:
+            self.times -= 1
+            raise OSError(errno.EMFILE, "Too many open files")
+        return super().accept()
+
+
+def test_clients_wait_while_there_are_no_descriptors(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log says so, ever more rarely; the one that waited is served then."""
+    monkeypatch.setattr("server.acceptor.PAUSE_S", 0.01)
+    counts = Counts()
+
+    async def serve() -> Acceptor:
+        engine = Ngh2Engine(Methods(), counts, Failures(counts))
+        acceptor = Acceptor([listener], None, engine)
+        acceptor.start()
+        return acceptor
+
+    with Full() as listener, capture_logs() as lines:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        acceptor = loop.run(serve())
+        with socket.create_connection(listener.getsockname(), timeout=WAIT_S) as client:
+            assert client.recv(100)  # the server's settings
+        loop.call(acceptor.close)
+    assert [(line["event"], line["times"]) for line in lines] == [("cannot accept", at) for at in (1, 2, 4)]
+    loop.run(asyncio.sleep(0.01))
