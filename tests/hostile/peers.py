@@ -255,7 +255,7 @@ class Beside:
         self._stop.set()
         self._thread.join()
         if error is None:
-            assert self._failed is None, self._failed
+            assert self._failed is None, (len(self.took_s), self._failed)
             assert self.took_s
 
     def _run(self) -> None:
