@@ -77,8 +77,11 @@ class Session:
         """Take in bytes; return the calls that can be answered now, in their order.
 
         One may be reset by its client further on in the same bytes: look at `open`. Then look at `over`: the
-        peer may have broken HTTP/2's rules or our bounds; `outgoing` may have a farewell.
+        peer may have broken HTTP/2's rules or our bounds, and nothing it says is looked at any more;
+        `outgoing` may have a farewell.
         """
+        if self.over:
+            return []
         self._now_ns = now_ns
         ready = self._ready = []
         self.quiet_bytes += len(data)

@@ -203,9 +203,8 @@ def test_calls_before_a_fatal_frame_are_not_open() -> None:
     peer.ask(extra=[(b"many", b"y" * 36)] * 1_000)
     session, (call,) = first_call(peer)
     assert session.over is Cause.FLOOD
-    assert not call.open
-    assert not session.calls
-    assert session.outgoing() == b""
+    assert (call.open, session.calls, session.outgoing()) == (False, {}, b"")
+    assert (session.receive(b"more", 0), session.over) == ([], Cause.FLOOD)
 
 
 def test_a_frame_is_slow_from_its_first_byte_on() -> None:
