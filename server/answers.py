@@ -6,10 +6,12 @@ from contextlib import aclosing
 from time import perf_counter_ns
 from typing import Any
 
+from server import limits
 from server.codes import Code
 from server.errors import ShellError, ShellReason
 from server.failures import Failures
 from server.http2.call import Call
+from server.methods import CallError
 from server.turns import Connection, Turns
 
 NS = 1e-9
@@ -21,7 +23,8 @@ class Answers:
     def __init__(self, failures: Failures) -> None:
         self.turns: Turns
         self._failures = failures
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._streaming: set[asyncio.Task[None]] = set()
+        self._pending: set[asyncio.Task[None]] = set()
         self._closing = asyncio.Event()
 
     def answer(self, connection: Connection, call: Call, now_ns: int) -> None:
@@ -35,7 +38,10 @@ class Answers:
             self._fail(call, call.error)
             return
         if call.route.unary is None:
-            self._spawn(self._stream(connection, call))
+            if len(self._streaming) < limits.STREAMING_CALLS_MAX:
+                _spawn(self._stream(connection, call), self._streaming)
+            else:
+                self._fail(call, CallError(Code.RESOURCE_EXHAUSTED, "too many streaming calls at once"))
             return
         try:
             reply = call.route.unary(call.session.next(call) if call.gzip else call.messages[0])
@@ -46,7 +52,7 @@ class Answers:
             self._reply(call, reply)
         else:
             self.turns.pending += 1
-            self._spawn(self._later(connection, call, reply))
+            _spawn(self._later(connection, call, reply), self._pending)
 
     def close(self) -> None:
         """Let streaming calls see the end of what their clients say, so that they end."""
@@ -54,7 +60,7 @@ class Answers:
 
     async def cut(self) -> None:
         """End what is still under way, whatever it waits for."""
-        tasks = list(self._tasks)
+        tasks = [*self._streaming, *self._pending]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -141,11 +147,12 @@ class Answers:
         finally:
             closing.cancel()
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run `work` beside us, holding on to it."""
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+
+def _spawn(work: Coroutine[Any, Any, None], held: set[asyncio.Task[None]]) -> None:
+    """Run `work` beside us, holding on to it in `held`."""
+    task = asyncio.get_running_loop().create_task(work)
+    held.add(task)
+    task.add_done_callback(held.discard)
 
 
 def deadline_passed() -> ShellError:

@@ -88,7 +88,7 @@ MESSAGES_AHEAD_MAX = 64
 UNSENT_BYTES_MAX = 262_144
 """Bytes of answers a client may leave unread before it gets no more of a stream."""
 
-READ_BYTES = 65_536
+READ_BYTES = 16_384
 """Bytes read from a connection before the others get their turn."""
 
 HELLO_S = 10.0
@@ -129,6 +129,9 @@ KEEPALIVE_TIMEOUT_S = 20
 
 HEALTH_WATCHES_MAX = 1_000
 """Health watches at once, over all connections: each is a task that lives as long as its client likes."""
+
+STREAMING_CALLS_MAX = 4_000
+"""Streaming calls at once, over all connections (health watches, reflection): each is a task of some 6 KB."""
 
 HTTP_REQUESTS_MAX = 8
 """Requests at once on the HTTP port; more are closed unanswered. A scraper and two probes need three."""
