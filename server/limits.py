@@ -43,6 +43,9 @@ QUIET_BYTES_MAX = 65_536
 """Bytes a connection may send in a second without a request or data in them: pings, settings, windows,
 resets. An ordinary client's come to some hundreds; a flood is closed after a millisecond's work."""
 
+EMPTY_PART_BYTES = 128
+"""What an empty part of a call counts for among them: it costs as much as a full one, and nobody needs it."""
+
 PINGS_EARLY_MAX = 2
 """Pings that may come too soon with no answer of ours in between, gRPC's own tolerance."""
 

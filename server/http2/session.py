@@ -283,6 +283,8 @@ class Session:
         """Take in a part of a body; most often it is the one message of a unary call."""
         if data:
             self.quiet_bytes = 0
+        elif not ended:
+            self.quiet_bytes += limits.EMPTY_PART_BYTES
         call = self.calls.get(stream_id)
         if call is None:
             return
