@@ -42,18 +42,6 @@ def new_start_id() -> bytes:
     return os.urandom(16)
 
 
-def prepare_data_dir(data_dir: Path) -> None:
-    """Make the data directory, for its owner alone, unless it exists. Raises `StartError`."""
-    try:
-        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise StartError(
-            ExitCode.FILES,
-            f"the data directory {str(data_dir)!r} cannot be made ({error.strerror}); "
-            "give another with --data-dir, or make it for the service's user",
-        ) from error
-
-
 def _create(path: Path) -> None:
     """Write a new secret to `path` unless there is a file; whole or not at all, whenever we crash."""
     if path.exists():

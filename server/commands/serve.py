@@ -6,6 +6,7 @@ import resource
 import signal
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,6 +16,9 @@ from server.addresses import OPERATOR_SOCKET, Address, parse_address
 from server.exit_codes import ExitCode, StartError
 from server.settings import Settings, Transport
 from server.tls import TlsFiles
+
+if TYPE_CHECKING:
+    from bandit.config import Config
 
 DEMO = Path(__file__).parents[1] / "defaults" / "demo.yaml"
 """The embedded example, served when no --config is given."""
@@ -210,12 +214,9 @@ def run(settings: Settings) -> ExitCode:
 
 def _run(settings: Settings) -> ExitCode:
     import structlog
-    import uvloop
 
     from bandit.config import ConfigError, warnings
-    from bandit.token import Keys
-    from server import config_files, keys
-    from server.tls import load_tls
+    from server import config_files, data_dir
 
     log = structlog.get_logger()
     settings.check()
@@ -232,7 +233,20 @@ def _run(settings: Settings) -> ExitCode:
         return ExitCode.CONFIG
     for problem in warnings(config):
         log.warning("configuration", warning=str(problem))
-    keys.prepare_data_dir(settings.data_dir)
+    with data_dir.held(settings.data_dir):
+        return _serve(settings, path, config)
+
+
+def _serve(settings: Settings, path: Path, config: "Config") -> ExitCode:
+    """Serve `config`, which was read from `path`, with the data directory to ourselves."""
+    import structlog
+    import uvloop
+
+    from bandit.token import Keys
+    from server import config_files, keys
+    from server.tls import load_tls
+
+    log = structlog.get_logger()
     secret = keys.load_secret(settings.key_file, settings.data_dir)
     tls = load_tls(settings.tls) if settings.tls else None
     if tls is not None:

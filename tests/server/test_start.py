@@ -162,7 +162,7 @@ def test_without_a_configuration_the_example_is_served(tmp_path: Path) -> None:
         ready = server.wait_for("ready")
         assert ready["placements"] == 1
         data = tmp_path / "data"
-        assert sorted(path.name for path in data.iterdir()) == ["operator.sock", "secret.key"]
+        assert sorted(path.name for path in data.iterdir()) == ["lock", "operator.sock", "secret.key"]
         assert {stat.S_IMODE(path.stat().st_mode) for path in data.iterdir()} == {0o600}
         assert stat.S_IMODE(data.stat().st_mode) == 0o700
 
