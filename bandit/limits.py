@@ -85,3 +85,13 @@ WEIGHT_MAX = 1e9
 
 CONFIG_PROBLEMS_MAX = 200
 """Problems of one document that are reported: nobody reads more, and a hostile document has millions."""
+
+JOURNAL_SEGMENT_BYTES = 64 * 2**20
+"""Bytes of a journal's segment unless set otherwise, as etcd's: half a minute of full load."""
+
+JOURNAL_PAYLOAD_BYTES_MAX = 16 * 2**20
+"""Bytes of one journal frame's payload: far above any record; bounds what a damaged length costs."""
+
+JOURNAL_PROOF_BYTES_MAX = 16 * 2**30
+"""Bytes of CRC computed at most to tell a torn tail from damage, some fifteen seconds. A segment full of
+random bytes needs half of it."""
