@@ -93,5 +93,5 @@ JOURNAL_PAYLOAD_BYTES_MAX = 16 * 2**20
 """Bytes of one journal frame's payload: far above any record; bounds what a damaged length costs."""
 
 JOURNAL_PROOF_BYTES_MAX = 16 * 2**30
-"""Bytes of CRC computed at most to tell a torn tail from damage, some fifteen seconds. A segment full of
+"""Bytes of CRC computed at most to tell a torn tail from damage, some ten seconds. A segment full of
 random bytes needs half of it."""

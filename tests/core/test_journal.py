@@ -5,6 +5,7 @@ One in-memory reference, docs/format.md in plain Python, says what the bytes are
 
 import re
 import struct
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from bandit import frames
 from bandit.frames import CorruptJournal, Position, name_of
 from bandit.journal import AHEAD, Journal, cut_tail, read
-from bandit.kernels import crc
+from bandit.kernels import crc, jit
 from tests.goldens import check_golden
 
 SEGMENT = 160
@@ -81,6 +82,17 @@ def test_crc32c_is_what_the_polynomial_says(size: int) -> None:
     before = slow_crc32c(b"before")
     expected = slow_crc32c(struct.pack("<II", before, size) + data)
     assert crc.frame_crc(np.frombuffer(data, np.uint8), before) == expected
+
+
+def test_the_journal_gives_its_kernels_one_type_each(tmp_path: Path) -> None:
+    """Writing, reading and the search behind a torn tail use what `compile_all` made ready."""
+    path, data, _ = torn_folder(tmp_path)
+    path.write_bytes(data + b"torn" * 8)
+    assert len(payloads_of(tmp_path)) == 6
+    kernels = [entry for name, entry in jit._registry.items() if name.startswith("crc.")]
+    for entry in kernels:
+        entry.dispatcher(*entry.example())
+    assert [len(entry.dispatcher.signatures) for entry in kernels] == [1, 1, 1, 1]
 
 
 def test_the_page_shows_the_bytes(tmp_path: Path) -> None:
@@ -326,3 +338,24 @@ def test_a_search_that_is_too_long_counts_as_damage(tmp_path: Path, monkeypatch:
     monkeypatch.setattr("bandit.limits.JOURNAL_PROOF_BYTES_MAX", 1000)
     with pytest.raises(CorruptJournal):
         list(read(tmp_path, 0))
+
+
+EDIT = st.tuples(st.integers(0, 3), st.integers(0, SEGMENT), st.integers(0, 9), st.binary(max_size=9))
+"""Which segment, at which byte, how many are removed, what is put there."""
+
+
+@given(st.lists(EDIT, max_size=4))
+def test_any_edit_leaves_a_prefix_or_is_named(
+    tmp_path_factory: pytest.TempPathFactory, edits: list[tuple[int, int, int, bytes]]
+) -> None:
+    """Bytes replaced, added and removed anywhere: a prefix is read, then comes the end or CorruptJournal."""
+    folder = tmp_path_factory.mktemp("journal")
+    write(folder, PAYLOADS)
+    for number, at, removed, added in edits:
+        path = segments(folder)[number]
+        data = path.read_bytes()
+        path.write_bytes(data[:at] + added + data[at + removed :])
+    seen: list[bytes] = []
+    with suppress(CorruptJournal):
+        seen.extend(payload for _, payload in read(folder, 0))
+    assert seen == PAYLOADS[: len(seen)]
