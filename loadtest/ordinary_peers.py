@@ -27,8 +27,9 @@ from loadtest.sidecar import Sidecar, running
 from server.pb import bandit_pb2 as pb
 from server.pb import bandit_pb2_grpc as pb_grpc
 
-WORKERS = 100
-"""Calls at once on the busy channel."""
+WORKERS = 200
+"""Calls at once on the busy channel: enough that each takes some milliseconds on a fast machine too, since a
+client's deadlines are no finer than one."""
 
 HURRIED = 3
 """Every how many-th call is given too little time."""
@@ -40,9 +41,8 @@ LESS, MORE = 0.8, 1.02
 """A hurried call that was answered leaves the next one so much of its time, one that was not so much more:
 then eleven of twelve are cancelled, few of them before they were sent."""
 
-CANCELLED_PART_MIN = 0.1
-"""Part of the calls that must have been cancelled for the run to say anything. A third was hurried;
-nine in ten of those are cancelled once the right time has been found, fewer in a short, fast run."""
+CANCELLED_PART_MIN = 0.2
+"""Part of the calls that must have been cancelled for the run to say anything; a third was hurried."""
 
 CLIENT = [("grpc.use_local_subchannel_pool", 1), ("grpc.keepalive_time_ms", 10_000)]
 IDLE = [*CLIENT, ("grpc.keepalive_permit_without_calls", 1), ("grpc.http2.max_pings_without_data", 0)]
