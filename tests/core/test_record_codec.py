@@ -18,7 +18,7 @@ from bandit.records import Configured, Decided, Exposed, Record, Rewarded, Start
 from bandit.state import State
 from server.config_files import load_text
 from tests.core.test_apply import lived
-from tests.core.world import NOW, START, World, config, simple, snapshot
+from tests.core.world import NOW, START, World, config, decision, simple, snapshot
 from tests.goldens import check_golden
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -29,22 +29,7 @@ CONFIGS = [
 SECTION = re.compile(r"^## Records\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 SUBSECTION = re.compile(r"^### (\w[\w ]*?)(?:, kind (\d))?$\n(.*?)(?=^### |\Z)", re.MULTILINE | re.DOTALL)
 
-DECISION = Decision(
-    origin="host-1",
-    start=START,
-    counter=7,
-    schema_id=b"schema-8",
-    time_us=NOW,
-    arm=2,
-    policy=1,
-    stratum=3,
-    bucket=200,
-    propensity=0.625,
-    probabilities=(0.25, 0.75, 0.5),
-    x=struct.pack("<3H3f", 0, 5, 255, 1.0, 0.5, 1.0),
-    deferred=True,
-    recorded=True,
-)
+DECISION = decision()
 EXAMPLES: dict[str, Record] = {
     "Started": Started(START, NOW),
     "Configured": Configured(config(p=simple("x", "y")), NOW),

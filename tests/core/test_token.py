@@ -17,32 +17,11 @@ from bandit.errors import BanditError, Reason
 from bandit.limits import FEATURES_MAX, POLICIES_MAX, TOKEN_CHARS_MAX
 from bandit.strata import OVERFLOW
 from bandit.token import Keys, Sealer
-from tests.core.world import KEYS, NOW, START, World, hero, simple, snapshot
+from tests.core.world import KEYS, NOW, START, World, decision, hero, simple, snapshot
 from tests.goldens import check_golden
 
 OTHER = Keys.derive(bytes(32))
 HEAD_BYTES = 26
-
-
-def decision(**changes: object) -> Decision:
-    """A decision with all fields set; `changes` replace some."""
-    example = Decision(
-        origin="host-1",
-        start=START,
-        counter=7,
-        schema_id=b"schema-8",
-        time_us=NOW,
-        arm=2,
-        policy=1,
-        stratum=3,
-        bucket=200,
-        propensity=0.625,
-        probabilities=(0.25, 0.75, 0.5),
-        x=struct.pack("<3H3f", 0, 5, 255, 1.0, 0.5, 1.0),
-        deferred=True,
-        recorded=True,
-    )
-    return example._replace(**changes)  # type: ignore[arg-type]
 
 
 def refused(sealer: Sealer, token: str) -> str:

@@ -1,6 +1,7 @@
 """What tests of the core start from: a placement with everything, an engine with a clock and a journal."""
 
 import copy
+import struct
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 
 from bandit.config import Config, parse
 from bandit.counters import Outcome
+from bandit.decision import Decision
 from bandit.engine import Choice, Engine
 from bandit.features import entries, packed
 from bandit.kernels.decide import score
@@ -119,6 +121,27 @@ class World:
     def state(self, placement: str = "p") -> PlacementState:
         """Return a placement's state."""
         return self.engine.state.placements[placement]
+
+
+def decision(**changes: object) -> Decision:
+    """A decision with all fields set; `changes` replace some."""
+    example = Decision(
+        origin="host-1",
+        start=START,
+        counter=7,
+        schema_id=b"schema-8",
+        time_us=NOW,
+        arm=2,
+        policy=1,
+        stratum=3,
+        bucket=200,
+        propensity=0.625,
+        probabilities=(0.25, 0.75, 0.5),
+        x=struct.pack("<3H3f", 0, 5, 255, 1.0, 0.5, 1.0),
+        deferred=True,
+        recorded=True,
+    )
+    return example._replace(**changes)  # type: ignore[arg-type]
 
 
 def snapshot(state: State) -> list[object]:
