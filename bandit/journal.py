@@ -1,22 +1,20 @@
-"""The journal's files: appending, syncing and reading segments of frames (docs/format.md).
+"""The journal's files: appending and syncing segments of frames (docs/format.md).
 
 What `flush` has handed to the kernel survives the end of the process; what `sync` has synced survives a power
 cut. Space is taken a segment ahead, so a full disk shows as JournalFull before anything is accepted; any
 other error of the file system is final, since nobody can tell what was written then.
-
-Every change of a file goes through `Files`, so that tests can make each of them fail.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bandit import limits
+from bandit.files import NO_SPACE, Files, write_all
 from bandit.frames import (
     FRAME_BYTES,
     HEADER_BYTES,
@@ -24,7 +22,6 @@ from bandit.frames import (
     Frames,
     Position,
     Tail,
-    Torn,
     frame,
     header,
     name_of,
@@ -33,79 +30,11 @@ from bandit.frames import (
 AHEAD = "ahead.tmp"
 """The segment that will be next, before it has a header and a name."""
 
-_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_ZEROS = bytes(2**20)
 _NONE = -1
 
 
 class JournalFull(Exception):  # noqa: N818 - it says what the journal is
     """There is no space for the next segment. Nothing was written or numbered; try again later."""
-
-
-class Files:
-    """What the journal asks of the file system. All of it may raise OSError."""
-
-    def open(self, path: Path, flags: int) -> int:
-        """Open, for the owner alone if that makes the file; return a descriptor."""
-        return os.open(path, flags | os.O_CLOEXEC, 0o600)
-
-    def duplicate(self, descriptor: int) -> int:
-        """Return another descriptor of the same open file."""
-        return os.dup(descriptor)
-
-    def close(self, descriptor: int) -> None:
-        """Close."""
-        os.close(descriptor)
-
-    def write(self, descriptor: int, data: memoryview, offset: int) -> int:
-        """Write some of `data` at `offset`; return how many bytes."""
-        return os.pwrite(descriptor, data, offset)
-
-    def fsync(self, descriptor: int) -> None:
-        """Have the disk hold what was written."""
-        os.fsync(descriptor)
-
-    def fallocate(self, descriptor: int, size: int) -> None:
-        """Take the space for the first `size` bytes of an empty file; they read as zeros."""
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(descriptor, 0, size)
-            return
-        for offset in range(0, size, len(_ZEROS)):  # macOS has no such call
-            write_all(self, descriptor, _ZEROS[: size - offset], offset)
-
-    def truncate(self, descriptor: int, size: int) -> None:
-        """Cut the file to `size` bytes."""
-        os.ftruncate(descriptor, size)
-
-    def rename(self, source: Path, target: Path) -> None:
-        """Give a file another name, in place of a file that has it."""
-        source.replace(target)
-
-    def unlink(self, path: Path) -> None:
-        """Remove a file."""
-        path.unlink()
-
-    def fsync_dir(self, folder: Path) -> None:
-        """Have the disk hold the folder's names."""
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def write_all(files: Files, descriptor: int, data: bytes | bytearray, offset: int) -> None:
-    """Write all of `data` at `offset`, however many calls that takes."""
-    with memoryview(data) as rest:
-        done = 0
-        while done < len(rest):
-            try:
-                count = files.write(descriptor, rest[done:], offset + done)
-            except InterruptedError:
-                continue
-            if count <= 0:
-                raise OSError(errno.EIO, "a write wrote nothing")
-            done += count
 
 
 class Sync:
@@ -257,7 +186,7 @@ class Journal:
                 if descriptor != _NONE:
                     self.files.close(descriptor)
                     self.files.unlink(path)
-                if error.errno in _NO_SPACE:
+                if error.errno in NO_SPACE:
                     raise JournalFull(
                         f"{self._folder}: no space for {self._segment_bytes} bytes: {error.strerror}"
                     ) from error
@@ -288,101 +217,3 @@ def _refuse_frames(path: Path) -> None:
         frames = Frames(str(path), path.read_bytes())
         if any(True for _ in frames) or frames.tail() != (Tail.CLEAN, 0):
             raise CorruptJournal(str(path), HEADER_BYTES, "nothing yet", frames.found(HEADER_BYTES))
-
-
-class Reader:
-    """The frames of a folder from number `after` + 1 on: iterate once over (sequence number, payload).
-
-    Everything from the segment that holds them on is checked. Raises CorruptJournal where it is damaged,
-    after the frames before that place. At the end `position` says where a Journal goes on, and `torn` names
-    a tail that has to be cut off before (`cut_tail`), if there is one.
-    """
-
-    def __init__(self, folder: Path, after: int) -> None:
-        self.position = Position(after + 1, 0)
-        self.torn: Torn | None = None
-        self._folder = folder
-        self._after = after
-
-    def __iter__(self) -> Iterator[tuple[int, bytes]]:
-        """Read."""
-        paths = self._segments()
-        expected: Position | None = None
-        for index, path in enumerate(paths):
-            frames = Frames(str(path), path.read_bytes())
-            if expected not in (None, frames.first):
-                raise CorruptJournal(
-                    str(path),
-                    8,
-                    f"{expected}, where the segment before it ends: one is missing, or was cut",
-                    f"{frames.first}",
-                )
-            for sequence, payload in enumerate(frames, frames.first.sequence):
-                if sequence > self._after:
-                    yield sequence, payload
-            self.position = expected = frames.position
-            tail, length = frames.tail()
-            if tail == Tail.CLEAN:
-                continue
-            if tail == Tail.DAMAGED or not all(self._is_empty(later) for later in paths[index + 1 :]):
-                raise CorruptJournal(
-                    str(path), frames.offset, f"frame {self.position.sequence}", frames.found(frames.offset)
-                )
-            self.torn = Torn(str(path), frames.offset, length)
-            break
-        if paths and self.position.sequence <= self._after:
-            last = self.position.sequence - 1
-            raise CorruptJournal(
-                str(path), frames.offset, f"frames up to {self._after}", f"the end at {last}"
-            )
-
-    def _segments(self) -> list[Path]:
-        """All segments from the one that holds the first frame wanted on."""
-        paths = sorted(self._folder.glob("*.journal"))
-        for path in paths:
-            if not re.fullmatch(r"[0-9]{20}\.journal", path.name):
-                raise CorruptJournal(str(path), 0, "a name of 20 digits", repr(path.name))
-        wanted = [path for path in paths if int(path.stem) <= self._after + 1]
-        if not wanted and (paths or self._after):
-            first = f"{int(paths[0].stem)} as the first" if paths else "no segment"
-            raise CorruptJournal(str(self._folder), 0, f"a segment with frame {self._after + 1}", first)
-        return paths[len(wanted) - 1 :] if wanted else []
-
-    def _is_empty(self, path: Path) -> bool:
-        """Whether a segment behind a torn tail goes on from there and holds nothing."""
-        frames = Frames(str(path), path.read_bytes())
-        return frames.first == self.position and not any(frames) and frames.tail() == (Tail.CLEAN, 0)
-
-
-def read(folder: Path, after: int) -> Reader:
-    """Read the frames behind number `after`; 0 for all."""
-    return Reader(folder, after)
-
-
-def cut_tail(torn: Torn, files: Files | None = None) -> Path:
-    """Copy a torn tail to a file of its own beside the segment, then cut it off; return that file.
-
-    Both are on the disk then. If it is interrupted, reading finds the tail again, and this may be repeated.
-    """
-    files = files or Files()
-    segment = Path(torn.path)
-    with segment.open("rb") as file:
-        file.seek(torn.offset)
-        tail = file.read(torn.length)
-    aside = segment.with_name(f"{segment.name}.{torn.offset}.torn")
-    fresh = aside.with_name(f"{aside.name}.tmp")
-    descriptor = files.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    try:
-        write_all(files, descriptor, tail, 0)
-        files.fsync(descriptor)
-    finally:
-        files.close(descriptor)
-    files.rename(fresh, aside)
-    files.fsync_dir(segment.parent)
-    descriptor = files.open(segment, os.O_WRONLY)
-    try:
-        files.truncate(descriptor, torn.offset)
-        files.fsync(descriptor)
-    finally:
-        files.close(descriptor)
-    return aside

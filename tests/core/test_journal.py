@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from bandit import frames
 from bandit.frames import CorruptJournal, Position, name_of
-from bandit.journal import AHEAD, Journal, cut_tail, read
+from bandit.journal import AHEAD, Journal
+from bandit.journal_reader import cut_tail, read
 from bandit.kernels import crc, jit
 from tests.goldens import check_golden
 

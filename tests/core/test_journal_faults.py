@@ -14,8 +14,10 @@ from typing import Any
 
 import pytest
 
+from bandit.files import Files
 from bandit.frames import CorruptJournal, Torn, name_of
-from bandit.journal import AHEAD, Files, Journal, JournalFull, cut_tail, read
+from bandit.journal import AHEAD, Journal, JournalFull
+from bandit.journal_reader import cut_tail, read
 
 SEGMENT = 160
 PAYLOADS = [bytes([i]) * (i % 23 + 1) for i in range(1, 40)]
@@ -242,7 +244,8 @@ def test_what_was_reserved_can_be_appended(tmp_path: Path) -> None:
 LIMITED = """
 import resource, sys
 from pathlib import Path
-from bandit.journal import Journal, JournalFull, read
+from bandit.journal import Journal, JournalFull
+from bandit.journal_reader import read
 
 folder = Path(sys.argv[1])
 _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
