@@ -7,36 +7,49 @@ from bandit.state import Located, State
 from bandit.strata import Stratum
 
 
-def apply(state: State, record: Record) -> None:
-    """Apply `record`. It was checked before it was made, so it cannot fail on a state it was made for."""
+def apply(state: State, record: Record, *, held: bool = False) -> None:
+    """Apply `record`. It was checked before it was made, so it cannot fail on a state it was made for.
+
+    `held`: its placement was restored as it was after this record, while what placements share (the ledger,
+    clocks) was not: that alone moves on. Never for Configured and Started, which concern all.
+    """
     if isinstance(record, Decided):  # most records are: no pattern, which takes three times as long
-        _decided(state, record.decision)
+        _decided(state, record.decision, held)
         return
     match record:
-        case Rewarded():
-            _reward(state, record)
-        case Exposed(decision, _):
-            _confirm(state, _located(state, decision), decision)
+        case Rewarded(time_us=time_us):
+            state.time_us = time_us
+            _reward(state, record, held)
+        case Exposed(decision, time_us):
+            state.time_us = time_us
+            _confirm(state, _located(state, decision), decision, held)
         case StratumOpened(name, mask, in_scope):
-            placement = state.placements[name]
-            placement.strata.open(
-                Stratum(placement.config, placement.strata.next_index, mask, in_scope=in_scope)
-            )
+            if not held:
+                placement = state.placements[name]
+                placement.strata.open(
+                    Stratum(placement.config, placement.strata.next_index, mask, in_scope=in_scope)
+                )
         case Configured(config, time_us):
+            state.time_us = time_us
             state.configure(config, time_us)
-        case Started(start, _):
-            state.starts[start] = len(state.starts)
+        case Started(start, time_us):
+            state.time_us = time_us
+            state.begin(start, time_us)
 
 
-def _decided(state: State, decision: Decision) -> None:
+def _decided(state: State, decision: Decision, held: bool) -> None:
     """Count the exposure. A decision stands where it was made: nothing is to be translated."""
+    state.time_us = decision.time_us
     if decision.time_us >= state.expire_us:
         state.expire(decision.time_us)
-    if decision.deferred:
-        return
     placement = state.serving.get(decision.schema_id)
     if placement is None or decision.start not in state.starts:
         raise _out_of_order(decision)
+    if held:
+        return
+    placement.counters.chosen[decision.policy][decision.arm] += 1
+    if decision.deferred:
+        return
     stratum = placement.strata.at(decision.stratum) if placement.context_free[decision.policy] else None
     placement.expose(decision.arm, stratum, decision.x, decision.time_us)
 
@@ -53,23 +66,24 @@ def _located(state: State, decision: Decision) -> Located:
     return located
 
 
-def _confirm(state: State, at: Located, decision: Decision) -> None:
+def _confirm(state: State, at: Located, decision: Decision, held: bool) -> None:
     state.ledger.show(at.window_us, decision.time_us, at.key)
-    at.placement.expose(at.arm, at.stratum, at.x, decision.time_us)
+    if not held:
+        at.placement.expose(at.arm, at.stratum, at.x, decision.time_us)
 
 
-def _reward(state: State, record: Rewarded) -> None:
+def _reward(state: State, record: Rewarded, held: bool) -> None:
     """Count the event and credit the change of R. A reward implies its exposure."""
     decision, ledger = record.decision, state.ledger
     at = _located(state, decision)
     if decision.deferred and not ledger.shown(at.window_us, at.key):
-        _confirm(state, at, decision)
+        _confirm(state, at, decision, held)
     placement = at.placement
     before = _earned(ledger, at)
     event_key = at.key | placement.events[record.event]
     ledger.count(at.window_us, decision.time_us, event_key, record.value, record.id_key)
     after = _earned(ledger, at)
-    if after != before:
+    if after != before and not held:
         placement.credit(at.arm, at.stratum, at.x, decision.time_us, (before, after))
 
 

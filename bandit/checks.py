@@ -69,6 +69,15 @@ def no_eligible_arm(state: PlacementState, arms: Sequence[str]) -> BanditError:
     return BanditError(Reason.NO_ELIGIBLE_ARM, message, placement=name)
 
 
+def journal_full() -> BanditError:
+    """Return the refusal of an event that could not be written down."""
+    message = (
+        "the journal has no space left on its disk, so nothing was counted: send it again later; Choose goes "
+        "on, and counting does as soon as there is space"
+    )
+    return BanditError(Reason.JOURNAL_FULL, message)
+
+
 def conflict(event: str, counted: float, value: float) -> BanditError:
     """Return the refusal of an event that was counted with another value."""
     message = (

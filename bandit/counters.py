@@ -21,10 +21,12 @@ class Outcome(IntEnum):
 
 @dataclass(slots=True, eq=False)
 class Counters:
-    """Counts of one placement since the process started.
+    """Counts of one placement.
 
-    `chosen` by policy and arm, `exposures` and `reward_sum` by arm, `rewards` (events, 5) by outcome,
-    `degraded` (policies,). Lists where every decision counts: an array's element costs four times as much.
+    `chosen` by policy and arm, `exposures` and `reward_sum` by arm are those of the records: a restart goes
+    on with them. The others count since the process started: `rewards` (events, 5) by outcome, `degraded`
+    (policies,), `unrecorded` decisions. Lists where every decision counts: an array's element costs four
+    times as much.
     """
 
     chosen: list[list[int]]
@@ -32,6 +34,7 @@ class Counters:
     rewards: dict[str, Counts]
     reward_sum: list[float]
     degraded: Counts
+    unrecorded: int = 0
     unknown_features: int = 0
     unknown_arms: int = 0
     strata_overflow: int = 0

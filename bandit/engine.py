@@ -8,8 +8,8 @@ Pure and deterministic: the time comes in, randomness comes from keyed hashes of
 one thread calls. What happens between two calls is whole.
 """
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
 from bandit import checks
 from bandit.apply import apply
@@ -27,7 +27,15 @@ from bandit.state import Located, State
 from bandit.strata import OVERFLOW, Stratum
 from bandit.token import Keys, Sealer
 
-Journal = Callable[[Record], None]
+
+class Journal(Protocol):
+    """Takes every record before it is applied; what it raises leaves the state as it was."""
+
+    def takes(self) -> bool:
+        """Whether there is room for what one more call may have to record."""
+
+    def __call__(self, record: Record) -> None:
+        """Take a record."""
 
 
 class Choice(NamedTuple):
@@ -44,9 +52,10 @@ class Engine:
     """One process's decisions and what it learns from them.
 
     `origin` names the process for good, `start` (16 random bytes) this start of it; together with a counter
-    they identify a decision. `journal` is handed every record before it is applied. Times are microseconds
-    since the epoch and never go back: an earlier `now_us` counts as the last one. Raises ValueError for a
-    start or an origin that no token could carry.
+    they identify a decision. `state` is what earlier starts left. `journal` is handed every record before it
+    is applied; while it takes none, decisions are made but not learned from, and rewards are refused. Times
+    are microseconds since the epoch and never go back behind the last record. Raises ValueError for a start
+    or an origin that no token could carry, ConfigError as `reconfigure`.
     """
 
     def __init__(
@@ -57,7 +66,7 @@ class Engine:
         origin: str,
         start_id: bytes,
         now_us: int,
-        ledger_bytes_max: int = LEDGER_BYTES_MAX,
+        state: State | None = None,
         journal: Journal | None = None,
     ) -> None:
         if len(start_id) != START_BYTES or len(origin.encode()) > ORIGIN_BYTES_MAX:
@@ -66,18 +75,18 @@ class Engine:
                 f"{START_BYTES} and at most {ORIGIN_BYTES_MAX}"
             )
             raise ValueError(message)
-        self.state = State(ledger_bytes_max)
+        self.state = state or State(LEDGER_BYTES_MAX)
         self.tokens_invalid = 0
         self._journal = journal
         self._sealer = Sealer(keys)
         self._origin = origin
         self._start = start_id
         self._counter = 0
-        self._now_us = now_us
         self._units = UnitHashes(keys.unit_salt)
         self._draws = Draws(keys.draw_salt, start_id)
-        self._commit(Started(start_id, now_us))
-        self._commit(Configured(config, now_us))
+        self._commit(Started(start_id, self._not_before(now_us)))
+        if config.placements != {name: held.config for name, held in self.state.placements.items()}:
+            self.reconfigure(config, now_us)
 
     def choose(
         self,
@@ -94,7 +103,7 @@ class Engine:
         Raises BanditError PLACEMENT_UNKNOWN, UNIT_TOO_LONG, CONTEXT_TOO_LARGE, FEATURE_NOT_FINITE,
         FEATURE_NOT_BOOLEAN, NO_ELIGIBLE_ARM.
         """
-        now_us = self._advance(now_us)
+        now_us = self._not_before(now_us)
         state = self.state.placements.get(placement)
         if state is None:
             raise checks.placement_unknown(placement)
@@ -103,7 +112,8 @@ class Engine:
         if len(unit_bytes) > UNIT_BYTES_MAX or entries > CONTEXT_ENTRIES_MAX:
             raise checks.too_large(len(unit_bytes), entries, placement)
         x, known = state.encoder.encode(categories, numbers)
-        stratum = self._stratum(state, categories, numbers, arms)
+        recorded = self._journal is None or self._journal.takes()
+        stratum = self._stratum(state, categories, numbers, arms, recorded=recorded)
 
         counter = self._counter = self._counter + 1
         key = b"u" + unit_bytes if unit_bytes else b"d" + self._start + counter.to_bytes(8, "little")
@@ -115,13 +125,15 @@ class Engine:
 
         config, counters = state.config, state.counters
         probabilities = tuple(stratum.pmfs[:, arm].tolist())
-        deferred, recorded = defer_exposure or state.deferring, True
+        deferred = defer_exposure or state.deferring
         decision = Decision(  # in order: by name it costs 0.3 µs more
             self._origin, self._start, counter, config.schema_id, now_us, arm, policy, stratum.index, bucket,
             propensity, probabilities, x, deferred, recorded,
         )  # fmt: skip
-        self._commit(Decided(decision, low, high))
-        counters.chosen[policy][arm] += 1
+        if recorded:
+            self._commit(Decided(decision, low, high))
+        else:
+            counters.unrecorded += 1
         if known != entries:
             counters.unknown_features += entries - known
         chosen = config.arms[arm]
@@ -132,9 +144,10 @@ class Engine:
         """Count an event of a decision and learn from it, once.
 
         Raises BanditError TOKEN_INVALID, EVENT_UNKNOWN, EVENT_ID_REQUIRED, EVENT_ID_TOO_LONG,
-        VALUE_NOT_FINITE, VALUE_OUT_OF_RANGE, REWARD_CONFLICT, LEDGER_FULL; nothing is changed then.
+        VALUE_NOT_FINITE, VALUE_OUT_OF_RANGE, REWARD_CONFLICT, LEDGER_FULL, JOURNAL_FULL; nothing is changed
+        then.
         """
-        now_us = self._advance(now_us)
+        now_us = self._not_before(now_us)
         try:
             decision = self._sealer.open(decision_id)
         except BanditError:
@@ -147,9 +160,9 @@ class Engine:
         if decision.time_us + located.window_us < now_us:
             outcome = Outcome.LATE
         elif event == EXPOSURE:
-            outcome = self._exposed(located, decision)
+            outcome = self._exposed(located, decision, now_us)
         else:
-            outcome = self._rewarded(located, decision, event, value, event_id)
+            outcome = self._rewarded(located, decision, event, value, event_id, now_us)
         located.placement.counters.count_reward(event, outcome)
         return outcome
 
@@ -161,11 +174,10 @@ class Engine:
         problems = problems_between(self.state.placements, config)
         if problems:
             raise ConfigError(tuple(problems))
-        self._commit(Configured(config, self._advance(now_us)))
+        self._commit(Configured(config, self._not_before(now_us)))
 
-    def _advance(self, now_us: int) -> int:
-        self._now_us = max(self._now_us, now_us)
-        return self._now_us
+    def _not_before(self, now_us: int) -> int:
+        return max(self.state.time_us, now_us)
 
     def _commit(self, record: Record) -> None:
         if self._journal is not None:
@@ -173,9 +185,10 @@ class Engine:
         apply(self.state, record)
 
     def _stratum(
-        self, state: PlacementState, categories: Categories, numbers: Numbers, arms: Sequence[str]
-    ) -> Stratum:
-        """Return the stratum of the eligible arms, opening it at first sight."""
+        self, state: PlacementState, categories: Categories, numbers: Numbers, arms: Sequence[str],
+        *, recorded: bool,
+    ) -> Stratum:  # fmt: skip
+        """Return the stratum of the eligible arms, opening it at first sight if that can be recorded."""
         mask, in_scope = state.eligibility.fixed or state.eligibility.of(categories, numbers)
         if arms:
             requested, unknown = state.eligibility.requested(arms)
@@ -185,23 +198,31 @@ class Engine:
             raise checks.no_eligible_arm(state, arms)
         stratum = state.strata.get(mask, in_scope=in_scope)
         if stratum is None:
-            if state.strata.full(restricted=bool(arms)):
-                state.counters.strata_overflow += 1
+            full = state.strata.full(restricted=bool(arms))
+            state.counters.strata_overflow += full
+            if full or not recorded:
                 return Stratum(state.config, OVERFLOW, mask, in_scope=in_scope)
             self._commit(StratumOpened(state.config.name, mask, in_scope))
             stratum = state.strata.get(mask, in_scope=in_scope)
             assert stratum is not None  # noqa: S101 - it was opened in the line before
         return stratum
 
-    def _exposed(self, at: Located, decision: Decision) -> Outcome:
+    def _exposed(self, at: Located, decision: Decision, now_us: int) -> Outcome:
         ledger = self.state.ledger
         if not decision.deferred or ledger.shown(at.window_us, at.key):
             return Outcome.DUPLICATE
+        self._check_journal()
         ledger.reserve(at.window_us, at.key, event=False, exposure=True)
-        self._commit(Exposed(decision, self._now_us))
+        self._commit(Exposed(decision, now_us))
         return Outcome.APPLIED
 
-    def _rewarded(self, at: Located, decision: Decision, event: str, value: float, event_id: str) -> Outcome:
+    def _check_journal(self) -> None:
+        if self._journal is not None and not self._journal.takes():
+            raise checks.journal_full()
+
+    def _rewarded(
+        self, at: Located, decision: Decision, event: str, value: float, event_id: str, now_us: int
+    ) -> Outcome:
         ledger = self.state.ledger
         event_key, id_key = at.key | at.placement.events[event], 0
         if event in at.schema.reward.repeatable:
@@ -213,8 +234,9 @@ class Engine:
             if counted == value:
                 return Outcome.DUPLICATE
             raise checks.conflict(event, counted, value)
+        self._check_journal()
         ledger.reserve(at.window_us, at.key, event=True, exposure=decision.deferred)
-        self._commit(Rewarded(decision, event, value, id_key, self._now_us))
+        self._commit(Rewarded(decision, event, value, id_key, now_us))
         return Outcome.APPLIED
 
 

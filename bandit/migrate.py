@@ -90,8 +90,8 @@ def migrated(held: PlacementState, config: Placement, now_us: int) -> PlacementS
         for stratum in strata:
             stratum.scale(factor)
     state = PlacementState(
-        config, now_us, tally=tally, strata=strata, forgetting=forgetting
-    )  # fmt: skip
+        config, now_us, tally=tally, strata=strata, forgetting=forgetting, replaying=held.replaying
+    )
     state.born_us = held.born_us
     state.started_us = (
         held.started_us if old.ramp else None
@@ -140,4 +140,4 @@ def _carry(old: Counters, new: Counters, arms: list[int], policies: list[int]) -
     for event in new.rewards.keys() & old.rewards.keys():
         new.rewards[event] = np.copy(old.rewards[event])
     new.unknown_features, new.unknown_arms = old.unknown_features, old.unknown_arms
-    new.strata_overflow = old.strata_overflow
+    new.strata_overflow, new.unrecorded = old.strata_overflow, old.unrecorded

@@ -3,6 +3,8 @@
 It changes in three ways only: an exposure, a credit (a decision's R moves), and time passing.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -29,12 +31,15 @@ class PlacementState:
     `models` and the strata's pmfs are derived. `events` gives each event ever configured its ledger number.
     `takes_rewards` by arm, `context_free` by policy; `retired` are the arm ids that may not come back.
     `deferring`: every exposure waits for its event. `born_us`: when it was first configured; `started_us`:
-    its first exposure under a ramp, None before.
+    its first exposure under a ramp, None before; `latest_us`: its latest exposure's decision.
+
+    While `replaying`, nothing is derived and nothing can be drawn: `derive` ends that.
     """
 
     def __init__(
         self, config: Placement, now_us: int, *,
         tally: Tally | None = None, strata: Strata | None = None, forgetting: Forgetting | None = None,
+        replaying: bool = False,
     ) -> None:  # fmt: skip
         self.config = config
         self.encoder = Encoder(config)
@@ -50,18 +55,22 @@ class PlacementState:
         self.retired = frozenset(arm.id for arm in config.arms if arm.state is ArmState.RETIRED)
         self.born_us = now_us
         self.started_us: int | None = None
-        self._latest_us = now_us
+        self.latest_us = now_us
         self.counters = Counters.zeros(len(config.policies), len(config.arms), config.reward.values)
-        scale = self.forgetting.scale(now_us)
-        self.models = LinearModels(priors(config), self.tally, scale)
         self._thompson = Thompson(config, self.forgetting) if _has_thompson(config) else None
-        self._learned = (
-            self.tally.sums,
-            self.models.posterior,
-            self.models.upkeep,
-            plan(config, self.router),
-        )
         self._columns: dict[bytes, NDArray[np.int64]] = {}
+        self.replaying = replaying
+        self._derive(() if replaying else priors(config))
+
+    def derive(self) -> None:
+        """Make the models of what was learned while nothing was derived."""
+        self.replaying = False
+        self._derive(priors(self.config))
+
+    def _derive(self, by_prior: Iterable[float]) -> None:
+        models = LinearModels(by_prior, self.tally, self.forgetting.scale(self.latest_us))
+        self.models = models
+        self._learned = self.tally.sums, models.posterior, models.upkeep, plan(self.config, self.router)
 
     def share(self, now_us: int, *, in_scope: bool = True) -> float:
         """Return the learned share now."""
@@ -106,13 +115,14 @@ class PlacementState:
 
     def expose(self, arm: int, stratum: Stratum | None, x: bytes, time_us: int) -> None:
         """Count an exposure of a decision of `time_us`; `stratum` None: it teaches nothing context-free."""
+        self.latest_us = max(self.latest_us, time_us)  # a deferred exposure's decision lies in the past
         weight, scale = self._weighed(time_us) if self.forgetting.half_life_us else (1.0, 1.0)
         self.models.expose(self.tally, arm, x, weight, scale)
         if stratum is not None:
             stratum.expose(arm, weight)
         self.counters.exposures[arm] += 1
         if self.started_us is None:
-            self.started_us = max(time_us, self._latest_us)  # a confirmed decision may be older than the ramp
+            self.started_us = max(time_us, self.latest_us)  # a confirmed decision may be older than the ramp
 
     def credit(
         self, arm: int, stratum: Stratum | None, x: bytes, time_us: int, reward: tuple[float, float]
@@ -132,8 +142,7 @@ class PlacementState:
             for stratum in self.strata:
                 stratum.scale(factor)
             self.models.rescale(factor)
-        self._latest_us = max(self._latest_us, time_us)  # a deferred exposure's decision lies in the past
-        return self.forgetting.weight(time_us), self.forgetting.scale(self._latest_us)
+        return self.forgetting.weight(time_us), self.forgetting.scale(self.latest_us)
 
 
 def _has_thompson(config: Placement) -> bool:

@@ -1,17 +1,26 @@
 """The whole state: placements, the ledger, and what tokens in the wild refer to."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from bandit.config import Config, Placement
 from bandit.decision import Decision
 from bandit.features import entries, packed
 from bandit.ledger import Ledger, decision_key
+from bandit.limits import WINDOW_US_MAX
 from bandit.migrate import migrated
 from bandit.placement import CONTEXT_FREE, PlacementState
 from bandit.strata import Stratum
 
 EXPIRE_EVERY_US = 1_000_000
 """How often the ledger is looked through for what has passed its window."""
+
+
+class Start(NamedTuple):
+    """A process's start: its number in the keys of the ledger, and when it began."""
+
+    number: int
+    time_us: int
 
 
 @dataclass(slots=True, eq=False)
@@ -39,24 +48,44 @@ class State:
     """A function of the sequence of records applied to it (see `apply`).
 
     `placements` are known by name, in `serving` by the id of the configuration that they serve now. `schemas`
-    are the configurations that decisions may still refer to; `starts` numbers the process starts whose
-    decisions this state holds. From `expire_us` on, `expire` is due.
+    are the configurations that decisions may still refer to, `outdated_us` says until when for those that are
+    served no more; `starts` are the process starts whose decisions this state holds. `time_us` is that of the
+    latest record; from `expire_us` on, `expire` is due. While `replaying` nothing is derived: see `derive`.
     """
 
-    def __init__(self, ledger_bytes_max: int) -> None:
+    def __init__(self, ledger_bytes_max: int, *, replaying: bool = False) -> None:
         self.ledger = Ledger(ledger_bytes_max)
+        self.replaying = replaying
         self.placements: dict[str, PlacementState] = {}
         self.serving: dict[bytes, PlacementState] = {}
         self.schemas: dict[bytes, Placement] = {}
-        self.starts: dict[bytes, int] = {}
-        self._outdated_us: dict[bytes, int] = {}
+        self.starts: dict[bytes, Start] = {}
+        self.outdated_us: dict[bytes, int] = {}
+        self.time_us = 0
         self.expire_us = 0
+
+    def begin(self, start: bytes, time_us: int) -> None:
+        """Number a start. A start whose last decisions are past the longest window gives its number back."""
+        self.expire(time_us)
+        ends = [held.time_us for held in self.starts.values()][1:]  # each ended before the next began
+        for known, end_us in zip(list(self.starts), ends, strict=False):
+            if end_us + WINDOW_US_MAX < time_us:
+                del self.starts[known]
+        taken = {held.number for held in self.starts.values()}
+        number = next(number for number in range(len(taken) + 1) if number not in taken)
+        self.starts[start] = Start(number, time_us)
+
+    def derive(self) -> None:
+        """Make, of all that was learned while replaying, what serving needs."""
+        self.replaying = False
+        for placement in self.placements.values():
+            placement.derive()
 
     def configure(self, config: Config, now_us: int) -> None:
         """Take over a configuration; what was learned about arms and features that remain stays."""
         held = self.placements
         self.placements = {
-            name: _configured(held.get(name), placement, now_us)
+            name: self._configured(held.get(name), placement, now_us)
             for name, placement in config.placements.items()
         }
         self.serving = {placement.config.schema_id: placement for placement in self.placements.values()}
@@ -65,9 +94,16 @@ class State:
         current = {placement.schema_id for placement in config.placements.values()}
         for schema_id, schema in self.schemas.items():
             if schema_id in current:
-                self._outdated_us.pop(schema_id, None)
+                self.outdated_us.pop(schema_id, None)
             else:
-                self._outdated_us.setdefault(schema_id, now_us + schema.reward.window_us)
+                self.outdated_us.setdefault(schema_id, now_us + schema.reward.window_us)
+
+    def _configured(self, held: PlacementState | None, placement: Placement, now_us: int) -> PlacementState:
+        if held is None:
+            return PlacementState(placement, now_us, replaying=self.replaying)
+        if held.config.schema_id == placement.schema_id:
+            return held
+        return migrated(held, placement, now_us)
 
     def locate(self, decision: Decision) -> Located | None:
         """Return where a decision stands today.
@@ -90,7 +126,7 @@ class State:
             return None
         context_free = schema.policies[decision.policy].kind in CONTEXT_FREE
         stratum = placement.strata.at(decision.stratum) if context_free else None
-        key = decision_key(start, decision.counter)
+        key = decision_key(start.number, decision.counter)
         return Located(placement, schema, arm, stratum, x, key)
 
     def outlived(self, decision: Decision) -> bool:
@@ -104,16 +140,8 @@ class State:
         """
         self.expire_us = now_us + EXPIRE_EVERY_US
         self.ledger.expire(now_us)
-        for schema_id in [known for known, until_us in self._outdated_us.items() if until_us < now_us]:
-            del self._outdated_us[schema_id], self.schemas[schema_id]
-
-
-def _configured(held: PlacementState | None, placement: Placement, now_us: int) -> PlacementState:
-    if held is None:
-        return PlacementState(placement, now_us)
-    if held.config.schema_id == placement.schema_id:
-        return held
-    return migrated(held, placement, now_us)
+        for schema_id in [known for known, until_us in self.outdated_us.items() if until_us < now_us]:
+            del self.outdated_us[schema_id], self.schemas[schema_id]
 
 
 def _translated(placement: PlacementState, schema: Placement, x: bytes) -> bytes:

@@ -113,7 +113,7 @@ class _Bench:
         state = engine.state.placements[PLACEMENT]
         requests = [self.request(call) for call in range(len(self.frames))]
         contexts = [(request.categories, request.numbers) for request in requests] * 4
-        stratum = engine._stratum(state, *contexts[0], ())
+        stratum = engine._stratum(state, *contexts[0], (), recorded=True)
         share = state.share(self.now_us)
         records = [Decided(decision, 0.0, 0.0) for decision in decisions]
         choices = [
@@ -132,7 +132,10 @@ class _Bench:
 
         yield "read the request", self.request
         yield "encode the context", lambda call: state.encoder.encode(*contexts[call])
-        yield "eligible arms, stratum", lambda call: engine._stratum(state, *contexts[call], ())
+        yield (
+            "eligible arms, stratum",
+            lambda call: engine._stratum(state, *contexts[call], (), recorded=True),
+        )
         yield "hashes: routing, draw, bucket", hashes
         yield (
             "the learned share, the unit's policy",

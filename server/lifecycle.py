@@ -15,6 +15,7 @@ import structlog
 
 from bandit.config import Config
 from bandit.engine import Engine
+from bandit.state import State
 from bandit.token import Keys
 from server import collector, limits, metrics, reflection
 from server import http as http_port
@@ -178,7 +179,7 @@ class Sidecar:
             origin=origin_name(),
             start_id=new_start_id(),
             now_us=self.clock.now_us(),
-            ledger_bytes_max=self.settings.ledger_bytes_max,
+            state=State(self.settings.ledger_bytes_max),
         )
 
     async def _drain(self) -> None:

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 from bandit.apply import apply
+from bandit.counters import Outcome
+from bandit.engine import Engine
 from bandit.errors import BanditError
 from bandit.limits import LEDGER_BYTES_MAX
 from bandit.model import LinearModels
-from bandit.records import Configured, Decided, Exposed, Rewarded, Started, StratumOpened
+from bandit.records import Configured, Decided, Exposed, Record, Rewarded, Started, StratumOpened
 from bandit.state import State
-from tests.core.world import HOUR, SECOND, START, Document, World, hero, simple, snapshot
+from tests.core.world import DAY, HOUR, KEYS, SECOND, START, Document, World, hero, simple, snapshot
 
 
 def versions(half_life: str | None) -> list[dict[str, Document]]:
@@ -51,6 +53,65 @@ def lived(half_life: str | None, rounds: int = 2_000) -> World:
             with suppress(BanditError):
                 world.reward(waiting[choice], event, float(rng.choice([1.0, 2.0])), f"o{rng.integers(3)}")
     return world
+
+
+@pytest.mark.parametrize("half_life", [None, "2h"])
+def test_a_replay_may_leave_the_deriving_for_the_end(half_life: str | None) -> None:
+    """While replaying no model is kept; what is derived at the end is what a fresh factorisation gives."""
+    world = lived(half_life)
+    whole, replayed = State(LEDGER_BYTES_MAX), State(LEDGER_BYTES_MAX, replaying=True)
+    for record in world.journal:
+        apply(whole, record)
+        apply(replayed, record)
+    assert snapshot(replayed) == snapshot(world.engine.state)
+    assert all(not state.models.by_prior for state in replayed.placements.values())
+    replayed.derive()
+    for name, state in whole.placements.items():
+        derived = replayed.placements[name].models.by_prior
+        assert derived.keys() == state.models.by_prior.keys()
+        for prior, model in state.models.by_prior.items():
+            assert np.allclose(derived[prior].theta, model.theta, rtol=1e-6, atol=1e-9)
+    engine = Engine(
+        world.engine_config(), KEYS, origin="test", start_id=bytes(16), now_us=0, state=replayed
+    )  # without a clock it goes on from the last record
+    choice = engine.choose("p", "u", {"platform": "web"}, {}, (), False, 0)
+    assert engine.reward(choice.decision_id, "visit", 1.0, "", 0) is Outcome.APPLIED
+    assert engine.state.time_us == world.engine.state.time_us
+
+
+def test_a_placement_that_holds_a_record_is_left_as_it_is() -> None:
+    """`held` moves on what placements share alone: so sections taken at different records come together."""
+    world = lived("2h", 450)  # before the first reload
+    cut, held_through = 300, 420
+    shared, ahead = State(LEDGER_BYTES_MAX), State(LEDGER_BYTES_MAX)
+    for record in world.journal[:cut]:
+        apply(shared, record)
+    for record in world.journal[:held_through]:
+        apply(ahead, record)
+    shared.placements["p"] = ahead.placements["p"]
+    shared.serving[shared.placements["p"].config.schema_id] = shared.placements["p"]
+    for number, record in enumerate(world.journal[cut:], cut):
+        apply(shared, record, held=number < held_through and _placement(shared, record) == "p")
+    assert snapshot(shared) == snapshot(world.engine.state)
+
+
+def _placement(state: State, record: Record) -> str:
+    if isinstance(record, StratumOpened):
+        return record.placement
+    assert isinstance(record, Decided | Exposed | Rewarded)
+    return state.schemas[record.decision.schema_id].name
+
+
+def test_starts_past_every_window_give_their_numbers_back() -> None:
+    """The ledger numbers starts with 16 bits: a process that restarts for years must not run out of them."""
+    state = State(LEDGER_BYTES_MAX)
+    for day in range(400):
+        apply(state, Started(day.to_bytes(16, "little"), day * DAY))
+        numbers = [start.number for start in state.starts.values()]
+        assert len(set(numbers)) == len(numbers)
+        assert max(numbers) <= 91
+    held = [start.time_us // DAY for start in state.starts.values()]
+    assert held == list(range(308, 400))  # that of day 308 decided until day 309, 90 days ago
 
 
 @pytest.mark.parametrize("half_life", [None, "2h"])

@@ -8,7 +8,7 @@ import pytest
 from bandit.counters import Outcome
 from bandit.errors import BanditError, Reason
 from bandit.features import entries
-from tests.core.world import NOW, SECOND, World, hero, simple, snapshot
+from tests.core.world import NOW, SECOND, Kept, World, hero, simple, snapshot
 
 WEB = {"platform": "web"}
 MINUTE = 60 * SECOND
@@ -201,16 +201,40 @@ def test_time_does_not_go_back() -> None:
     assert world.reward(first) is Outcome.APPLIED
 
 
+def test_a_full_journal_refuses_events_and_lets_choices_go_on_unlearned() -> None:
+    """Nothing changes but the count; the tokens say so for good; what was recorded before is still known."""
+    world = World(p=simple(reward={"values": {"click": 1, "buy": 1}}), q=hero())
+    choice = world.choose()
+    assert world.reward(choice) is Outcome.APPLIED
+    before, records = snapshot(world.engine.state), len(world.journal)
+    world.journal.full = True
+    unrecorded = world.choose()
+    assert unrecorded.propensity == choice.propensity
+    assert world.choose("q", categories={"platform": "web"}).arm  # its first: no stratum can be opened
+    with pytest.raises(BanditError, match="no space left") as refused:
+        world.reward(choice, "buy")
+    assert refused.value.reason is Reason.JOURNAL_FULL
+    assert world.reward(choice) is Outcome.DUPLICATE
+    assert (snapshot(world.engine.state), len(world.journal)) == (before, records)
+    assert (world.state().counters.unrecorded, world.state("q").counters.unrecorded) == (1, 1)
+    world.journal.full = False
+    assert world.reward(unrecorded) is Outcome.UNRECORDED
+    assert world.reward(choice, "buy") is Outcome.APPLIED
+    assert world.reward(world.choose()) is Outcome.APPLIED
+
+
 def test_a_journal_that_fails_stops_the_change() -> None:
     """If the record cannot be journaled, the call fails and the state is as before."""
     world = World(p=simple())
     choice = world.choose()
     before = snapshot(world.engine.state)
 
-    def fail(_: object) -> None:
-        raise OSError
+    class Failing(Kept):
+        def __call__(self, record: object) -> None:
+            del record
+            raise OSError
 
-    world.engine._journal = fail
+    world.engine._journal = Failing()
     with pytest.raises(OSError):  # noqa: PT011 - the very error of `fail`
         world.reward(choice)
     with pytest.raises(OSError):  # noqa: PT011

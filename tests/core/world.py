@@ -82,19 +82,33 @@ def placement_state(document: Document, now_us: int = NOW) -> PlacementState:
     return PlacementState(config(p=document).placements["p"], now_us)
 
 
+class Kept(list[Record]):
+    """A journal that keeps its records, as long as it `takes` them."""
+
+    full = False
+
+    def takes(self) -> bool:
+        """Whether it takes records."""
+        return not self.full
+
+    def __call__(self, record: Record) -> None:
+        """Keep one."""
+        self.append(record)
+
+
 class World:
     """An engine, its clock `now` and every record it has journaled."""
 
     def __init__(self, *, start: bytes = START, **placements: Document) -> None:
         self.now = NOW
-        self.journal: list[Record] = []
+        self.journal = Kept()
         self.engine = Engine(
             config(**placements),
             KEYS,
             origin="test",
             start_id=start,
             now_us=self.now,
-            journal=self.journal.append,
+            journal=self.journal,
         )
 
     def choose(
@@ -117,6 +131,10 @@ class World:
     def reload(self, **placements: Document) -> None:
         """Reconfigure now."""
         self.engine.reconfigure(config(**placements), self.now)
+
+    def engine_config(self) -> Config:
+        """Return the configuration that is served."""
+        return Config({name: held.config for name, held in self.engine.state.placements.items()})
 
     def state(self, placement: str = "p") -> PlacementState:
         """Return a placement's state."""
@@ -150,6 +168,8 @@ def snapshot(state: State) -> list[object]:
         state.ledger.entries(),
         dict(state.starts),
         sorted(state.schemas),
+        sorted(state.outdated_us.items()),
+        (state.time_us, state.expire_us),
         *(
             (
                 name,
@@ -158,6 +178,8 @@ def snapshot(state: State) -> list[object]:
                 held.started_us,
                 held.forgetting.origin_us,
                 sorted(held.retired),
+                (held.born_us, held.latest_us, held.events),
+                [list(row) for row in held.counters.chosen],
                 list(held.counters.exposures),
                 [total.hex() for total in held.counters.reward_sum],
             )
