@@ -11,7 +11,7 @@ from collections.abc import Callable
 from struct import Struct
 from typing import NoReturn
 
-from bandit.config import Config, ConfigError, canonical, combine, parse
+from bandit.config import Config, ConfigError, combine, parse
 from bandit.decision import START_BYTES, Decision, unpack
 from bandit.features import ENTRY_BYTES
 from bandit.limits import ARMS_MAX, COLUMNS_MAX, FEATURES_MAX, NAME_BYTES_MAX, POLICIES_MAX
@@ -213,8 +213,9 @@ def _check_x(x: bytes, entries: int, at: int) -> None:
 
 def _written(config: Config) -> bytes:
     """Return a configuration as JSON: schema id in hex → the placement's canonical document."""
-    documents = {placement.schema_id.hex(): canonical(placement) for placement in config.placements.values()}
-    return json.dumps(documents, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
+    documents = {placement.schema_id.hex(): placement.document for placement in config.placements.values()}
+    members = (f'"{schema}":{document}' for schema, document in sorted(documents.items()))
+    return f"{{{','.join(members)}}}".encode("ascii")
 
 
 def _read(payload: bytes, at: int) -> Config:

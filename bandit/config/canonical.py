@@ -35,13 +35,14 @@ def canonical(placement: Placement) -> Document:
     return document
 
 
-def schema_id(placement: Placement) -> bytes:
-    """Return eight bytes, BLAKE2b (RFC 7693) of the canonical form as JSON.
+def written(placement: Placement) -> str:
+    """Return the canonical document as JSON, in ASCII. The placement's own `document` is not part of it."""
+    return json.dumps(canonical(placement), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
-    The placement's own `schema_id` is not part of that form.
-    """
-    text = json.dumps(canonical(placement), sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return blake2b(text.encode(), digest_size=SCHEMA_ID_BYTES).digest()
+
+def schema_id(document: str) -> bytes:
+    """Return eight bytes, BLAKE2b (RFC 7693) of a document as it is `written`."""
+    return blake2b(document.encode(), digest_size=SCHEMA_ID_BYTES).digest()
 
 
 def _placement(placement: Placement) -> Document:

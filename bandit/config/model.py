@@ -157,8 +157,10 @@ class Placement:
     half_life_us: int | None
     policies: tuple[Policy, ...]
     ramp: Ramp | None
+    document: str
+    """The canonical document as JSON, in ASCII: journal and snapshot keep it."""
     schema_id: bytes
-    """Eight bytes: BLAKE2b of the placement's canonical document. Equal documents have equal ids."""
+    """Eight bytes: BLAKE2b of `document`. Equal documents have equal ids."""
 
 
 @dataclass(frozen=True, slots=True)

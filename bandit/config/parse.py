@@ -9,7 +9,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from bandit.config.arms import parse_arms
-from bandit.config.canonical import schema_id
+from bandit.config.canonical import schema_id, written
 from bandit.config.features import parse_features
 from bandit.config.keys import KEYS
 from bandit.config.memory import format_bytes, memory_bytes
@@ -103,6 +103,7 @@ def _placement(name: str, owner: str, reader: Reader) -> Placement | None:
         half_life_us=fields["half_life"].duration_us() if fields["half_life"].present else None,
         policies=policies,
         ramp=parse_ramp(fields["ramp"], policy_names, features),
+        document="",
         schema_id=b"",
     )
     if not reader.sound:
@@ -113,4 +114,5 @@ def _placement(name: str, owner: str, reader: Reader) -> Placement | None:
             f"needs {format_bytes(size)} of memory, expected at most {format_bytes(MODEL_BYTES_MAX)}: "
             f"it grows with arms x columns²; use fewer arms, values or buckets, or one prior_precision"
         )
-    return replace(placement, schema_id=schema_id(placement))
+    document = written(placement)
+    return replace(placement, document=document, schema_id=schema_id(document))
