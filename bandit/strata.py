@@ -4,7 +4,7 @@ Context-free learning compares arms only within a stratum: an arm that is eligib
 runs only there, would otherwise be compared with a different audience.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ class Stratum:
     `mask` has bit k for eligible arm k, `eligible` (E,) int64 the same as sorted indices; `static` and
     `uniform` (arms,) are the pmfs that never change. `pmfs` (policies, arms) holds every policy's: rows of
     `thompson` are those of its last refresh, of linear policies those of the last decision; `unusable` has
-    the bits of thompson policies that could not be refreshed. `tally` has no columns.
+    the bits of thompson policies that could not be refreshed. `tally`, empty in a new one, has no columns.
     """
 
     __slots__ = (
@@ -42,7 +42,9 @@ class Stratum:
         "unusable",
     )
 
-    def __init__(self, placement: Placement, index: int, mask: int, *, in_scope: bool) -> None:
+    def __init__(
+        self, placement: Placement, index: int, mask: int, *, in_scope: bool, tally: Tally | None = None
+    ) -> None:
         arms = len(placement.arms)
         self.index = index
         self.mask = mask
@@ -59,8 +61,8 @@ class Stratum:
             [self.static if policy.kind in same else self.uniform for policy in placement.policies]
         )
         self.unusable = 0
-        self.tally = Tally.zeros(arms)
-        self._exposed = 0.0
+        self.tally = tally or Tally.zeros(arms)
+        self._exposed = float(self.tally.n.sum())
         self._news = 0
         self._refreshed = (-1, 0.0, 0)
 
@@ -116,6 +118,15 @@ class Strata:
         self._by_key: dict[tuple[int, bool], Stratum] = {}
         self._by_index: list[Stratum | None] = []
 
+    @classmethod
+    def restored(cls, strata: Iterable[Stratum], indices: Iterable[int]) -> "Strata":
+        """Return strata, given in the order of their indices, whose `indices` are these."""
+        result = cls()
+        result._by_key = {(stratum.mask, stratum.in_scope): stratum for stratum in strata}
+        by_index = {stratum.index: stratum for stratum in result}
+        result._by_index = [by_index.get(index) for index in indices]
+        return result
+
     def __iter__(self) -> Iterator[Stratum]:
         return iter(self._by_key.values())
 
@@ -129,6 +140,10 @@ class Strata:
     def at(self, index: int) -> Stratum | None:
         """Return the stratum that a decision's index means today; None if it is gone or never was."""
         return self._by_index[index] if index < len(self._by_index) else None
+
+    def indices(self) -> list[int]:
+        """Return, for each index that was ever given, that of the stratum it means today; OVERFLOW: gone."""
+        return [stratum.index if stratum else OVERFLOW for stratum in self._by_index]
 
     def full(self, *, restricted: bool) -> bool:
         """Whether no more may be opened; for requests that name arms, when half of the places are taken.
