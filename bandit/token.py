@@ -4,7 +4,7 @@
 
 The first 26 bytes travel in clear and are authenticated. Every start of a process seals under a subkey of its
 own, BLAKE2b(master key, start), with the counter as the nonce: a nonce never repeats under one key, with no
-state kept (NIST SP 800-38D, 8.2.1). Masters are known by an id, so that keys rotate.
+state kept (NIST SP 800-38D, 8.2.1). Masters are known by an id, so that keys rotate; the counter goes on.
 """
 
 import binascii
@@ -22,6 +22,7 @@ from bandit.limits import TOKEN_CHARS_MAX
 
 VERSION = 1
 SECRET_BYTES = 32
+SALT_BYTES = 16
 KEY_ID_MAX = 255
 
 _HEAD = struct.Struct(f"<BB{START_BYTES}sQ")
@@ -58,24 +59,41 @@ class Keys:
                 raise ValueError(message)
 
     @classmethod
-    def derive(cls, secret: bytes) -> "Keys":
-        """Derive all from one secret of 32 random bytes, by BLAKE2b with a label for each.
+    def derive(cls, root: bytes, secrets: Mapping[int, bytes] | None = None, current: int = 1) -> "Keys":
+        """Derive the salts from `root` and a master from each of `secrets`, by BLAKE2b with labels.
 
-        Raises ValueError when it is not of 32 bytes.
+        A secret is 32 random bytes; `secrets` maps key ids to them, None: `root` alone, as key 1. Raises
+        ValueError for other sizes and ids, and without a secret for `current`.
         """
-        if len(secret) != SECRET_BYTES:
-            message = f"a secret has {SECRET_BYTES} bytes, this one has {len(secret)}"
-            raise ValueError(message)
-
-        def labelled(label: str, size: int) -> bytes:
-            return blake2b(label.encode(), key=secret, digest_size=size).digest()
-
+        secrets = {1: root} if secrets is None else secrets
+        for secret in (root, *secrets.values()):
+            if len(secret) != SECRET_BYTES:
+                message = f"a secret has {SECRET_BYTES} bytes, this one has {len(secret)}"
+                raise ValueError(message)
         return cls(
-            current=1,
-            masters={1: labelled("token", SECRET_BYTES)},
-            unit_salt=labelled("unit", 16),
-            draw_salt=labelled("draw", 16),
+            current=current,
+            masters={key_id: _labelled("token", secret, SECRET_BYTES) for key_id, secret in secrets.items()},
+            unit_salt=_labelled("unit", root, SALT_BYTES),
+            draw_salt=_labelled("draw", root, SALT_BYTES),
         )
+
+    def check_follows(self, served: "Keys") -> None:
+        """Refuse what may not replace the keys that are served.
+
+        Raises ValueError if the salts differ, or an id that both have stands for another master.
+        """
+        if (self.unit_salt, self.draw_salt) != (served.unit_salt, served.draw_salt):
+            message = (
+                "its root is another one, which would route every visitor anew: keep the first line as it was"
+            )
+            raise ValueError(message)
+        for key_id in sorted(self.masters.keys() & served.masters.keys()):
+            if self.masters[key_id] != served.masters[key_id]:
+                message = (
+                    f"its key {key_id} is not the key {key_id} that is served, so tokens would not open: "
+                    "give a new key an id that no key had"
+                )
+                raise ValueError(message)
 
     def __repr__(self) -> str:
         return f"Keys(current={self.current}, masters={sorted(self.masters)}, secrets hidden)"
@@ -138,6 +156,10 @@ class Sealer:
                 self._subkeys.clear()
             self._subkeys[key_id, start] = subkey
         return subkey
+
+
+def _labelled(label: str, secret: bytes, size: int) -> bytes:
+    return blake2b(label.encode(), key=secret, digest_size=size).digest()
 
 
 def _encoded(data: bytes) -> str:

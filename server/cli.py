@@ -10,11 +10,12 @@ from server.exit_codes import StartError
 COMMANDS = {
     "serve": "Choose and learn: run the sidecar.",
     "check": "Read a configuration and say what is wrong with it, and what it needs.",
+    "rotate-key": "Add a key that seals tokens from the next reload on, or retire one.",
     "probe": "Ask a running sidecar whether it serves; the exit code is the answer.",
     "simulate": "Drive a running sidecar with simulated shoppers.",
     "replay": "Drive a running sidecar with logged data.",
 }
-"""Subcommands with their one line of help; each is `server.commands.NAME.NAME`."""
+"""Subcommands with their one line of help; each is `server.commands.NAME.NAME`, `_` for `-`."""
 
 ENV_PREFIX = "BANDITD"
 """Every flag is an environment variable too: --data-dir is BANDITD_DATA_DIR, whatever the subcommand."""
@@ -33,7 +34,8 @@ class Commands(click.Group):
         del ctx
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(import_module(f"server.commands.{cmd_name}"), cmd_name)
+        name = cmd_name.replace("-", "_")
+        command: click.Command = getattr(import_module(f"server.commands.{name}"), name)
         command.context_settings = {"auto_envvar_prefix": ENV_PREFIX, **command.context_settings}
         return command
 

@@ -50,6 +50,8 @@ class Counts:
     """refusals by reason, those of single items in a batch included"""
     reloads: dict[str, int] = field(default_factory=lambda: {"applied": 0, "refused": 0})
     """attempts to read the configuration again, by what became of them"""
+    key_reloads: dict[str, int] = field(default_factory=lambda: {"applied": 0, "refused": 0})
+    """attempts to take over a changed key file, by what became of them"""
     tls_reloads: dict[str, int] = field(default_factory=lambda: {"applied": 0, "refused": 0})
     """attempts to take over changed TLS files, by what became of them"""
     tls_expires_s: float | None = None

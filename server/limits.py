@@ -145,8 +145,8 @@ HTTP_TIMEOUT_S = 5.0
 HTTP_REQUEST_MAX_S = 30.0
 """Seconds for one HTTP request in all. Prometheus gives up after 10 by default."""
 
-KEY_FILE_BYTES_MAX = 4_096
-"""Bytes of a key file that are read: 32 secret bytes take 64 characters in hex."""
+KEY_FILE_BYTES_MAX = 32_768
+"""Bytes of a key file at most: 255 keys, of 64 characters in hex each with its id."""
 
 CLOCK_DEPARTURE_MAX_S = 300
 """Seconds by which the wall clock may depart from the learning clock before it is a warning."""

@@ -73,6 +73,7 @@ class ShellCollector(Collector):
             outcomes.add_metric([outcome.name], count)
         yield outcomes
         yield _by_result("banditd_config_reloads", "reads of the configuration", self._counts.reloads)
+        yield _by_result("banditd_key_reloads", "attempts to take over a key file", self._counts.key_reloads)
         yield from self._tls()
 
     def _tls(self) -> Iterator[Metric]:

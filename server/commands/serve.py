@@ -98,7 +98,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option(
     "--key-file",
     type=_FILE,
-    help="32 secret bytes in hex or base64.  [default: secret.key in the data directory, made if missing]",
+    help="Secrets of tokens and routing.  [default: secret.key in the data directory, made if missing]",
 )
 @click.option("--allow-insecure", is_flag=True, help="Allow listening beyond this machine without TLS.")
 @click.option(
@@ -242,12 +242,11 @@ def _serve(settings: Settings, path: Path, config: "Config") -> ExitCode:
     import structlog
     import uvloop
 
-    from bandit.token import Keys
     from server import config_files, keys
     from server.tls import load_tls
 
     log = structlog.get_logger()
-    secret = keys.load_secret(settings.key_file, settings.data_dir)
+    held = keys.load(settings.key_file, settings.data_dir)
     tls = load_tls(settings.tls) if settings.tls else None
     if tls is not None:
         log.info("TLS", expires=tls.expires.isoformat(), clients_need_certificates=tls.client_ca is not None)
@@ -257,7 +256,7 @@ def _serve(settings: Settings, path: Path, config: "Config") -> ExitCode:
     async def live() -> ExitCode:
         from server.lifecycle import Sidecar
 
-        sidecar = Sidecar(settings, lambda: config_files.load(path), config, Keys.derive(secret), tls)
+        sidecar = Sidecar(settings, lambda: config_files.load(path), config, held, tls)
         await sidecar.start()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):

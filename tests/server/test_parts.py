@@ -1,12 +1,8 @@
 """The small parts: clock, keys, addresses, logs."""
 
-import base64
-import errno
 import io
 import json
 import logging
-import os
-import stat
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,9 +12,7 @@ import structlog
 from server import keys, logs
 from server.addresses import Address, parse_address
 from server.clock import LearningClock
-from server.exit_codes import ExitCode, StartError
 
-SECRET = bytes(range(32))
 HOUR_NS = 3_600_000_000_000
 
 
@@ -57,81 +51,6 @@ def test_small_departures_are_no_news() -> None:
     clock = clocks.learning()
     clocks.wall_ns += 299 * 10**9
     assert not clock.newly_departed()
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        SECRET.hex(),
-        SECRET.hex().upper() + "\n",
-        base64.b64encode(SECRET).decode(),
-        base64.urlsafe_b64encode(bytes([251, 255] * 16)).decode(),
-    ],
-)
-def test_key_files_are_hex_or_base64(tmp_path: Path, content: str) -> None:
-    """32 bytes in either writing, with or without a final line end."""
-    path = tmp_path / "key"
-    path.write_text(content)
-    path.chmod(0o600)
-    assert keys.load_secret(path, tmp_path) in (SECRET, bytes([251, 255] * 16))
-
-
-@pytest.mark.parametrize("content", ["", "00" * 31, "zz" * 32, "00" * 33, "secret"])
-def test_other_key_files_are_refused(tmp_path: Path, content: str) -> None:
-    """The message says how to make one, and does not quote what it found."""
-    path = tmp_path / "key"
-    path.write_text(content)
-    path.chmod(0o600)
-    with pytest.raises(StartError, match="openssl rand -hex 32") as caught:
-        keys.load_secret(path, tmp_path)
-    assert caught.value.code is ExitCode.FILES
-    assert not content or content not in str(caught.value).replace(str(path), "")
-
-
-@pytest.mark.parametrize(("mode", "accepted"), [(0o600, True), (0o440, True), (0o644, False), (0o660, False)])
-def test_a_key_that_others_may_read_is_refused(tmp_path: Path, mode: int, accepted: bool) -> None:
-    """Its group may read it (mounted secrets are that way), nobody else; only its owner may write."""
-    path = tmp_path / "key"
-    path.write_text(SECRET.hex())
-    path.chmod(mode)
-    if accepted:
-        assert keys.load_secret(path, tmp_path) == SECRET
-    else:
-        with pytest.raises(StartError, match=f"{mode:04o}.*chmod 600"):
-            keys.load_secret(path, tmp_path)
-
-
-def test_a_key_is_made_once(tmp_path: Path) -> None:
-    """At the first start, for its owner alone; the second start finds it, so tokens stay good."""
-    first = keys.load_secret(None, tmp_path)
-    assert len(set(first)) > 8
-    assert keys.load_secret(None, tmp_path) == first
-    (made,) = tmp_path.iterdir()
-    assert stat.S_IMODE(made.stat().st_mode) == 0o600
-
-
-@pytest.mark.parametrize("call", ["fsync", "link"])
-def test_a_key_that_cannot_be_made_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
-) -> None:
-    """A full disk: the message says so, no file is left, and with room again the next start makes the key."""
-
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, call, full)
-        with pytest.raises(StartError, match="No space left"):
-            keys.load_secret(None, tmp_path)
-    assert list(tmp_path.iterdir()) == []
-    assert len(keys.load_secret(None, tmp_path)) == 32
-
-
-def test_a_missing_key_file_is_refused(tmp_path: Path) -> None:
-    """One that was asked for is not made: a typing error must not change the key."""
-    with pytest.raises(StartError, match="cannot be read"):
-        keys.load_secret(tmp_path / "kye", tmp_path)
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_origin_and_start_are_names(monkeypatch: pytest.MonkeyPatch) -> None:
