@@ -17,14 +17,17 @@ from bandit import limits
 from bandit.kernels.crc import FRAME_HEADER, FULL, ZERO, Bytes, crc32c, frame_crc, proof, scan
 
 MAGIC = b"BANDITJ"
+SYNCED_MAGIC = b"BANDITM"
 VERSION = 1
 HEADER_BYTES = 32
 """Bytes of a segment before its first frame."""
 FRAME_BYTES = FRAME_HEADER
 """Bytes of a frame besides its payload."""
 
-_HEADER = Struct("<7sBQI8xI")
+_HEADER = Struct("<7sBQI8x")
 _FRAME = Struct("<II")
+_SYNCED = Struct("<7sBQ64s")
+_BOOT_BYTES_MAX = 64
 _FRAMES_AT_ONCE = 4096
 _BY_HAND = "`banditd verify` lists what is wrong, `banditd repair` cuts there and keeps the rest aside"
 
@@ -52,6 +55,30 @@ class Torn(NamedTuple):
     """bytes up to the last that is not zero"""
 
 
+class Synced(NamedTuple):
+    """How far a journal is known to be on the disk, written under which boot of the machine."""
+
+    through: int
+    """frames up to this number"""
+    boot: bytes
+    """id of the boot, up to 64 bytes without zeros at the end; b"": not known"""
+
+    def packed(self) -> bytes:
+        """Return the bytes of the file."""
+        if len(self.boot) > _BOOT_BYTES_MAX or self.boot.endswith(b"\0"):
+            raise ValueError(f"expected an id of at most {_BOOT_BYTES_MAX} bytes, got {self.boot!r}")
+        return _with_crc(_SYNCED.pack(SYNCED_MAGIC, VERSION, self.through, self.boot))
+
+    @classmethod
+    def of(cls, data: bytes) -> Synced:
+        """Read the bytes of the file; anything but such bytes says nothing."""
+        if len(data) == _SYNCED.size + 4 and data == _with_crc(data[:-4]):
+            magic, version, through, boot = _SYNCED.unpack_from(data)
+            if (magic, version) == (SYNCED_MAGIC, VERSION):
+                return cls(through, boot.rstrip(b"\0"))
+        return cls(0, b"")
+
+
 class Tail(Enum):
     """What stands behind a segment's last good frame."""
 
@@ -74,15 +101,14 @@ class Position(NamedTuple):
 
 def header(position: Position) -> bytes:
     """Return the header of a segment that begins at `position`."""
-    covered = _HEADER.pack(MAGIC, VERSION, position.sequence, position.chain, 0)[:-4]
-    return covered + crc32c(np.frombuffer(covered, np.uint8)).to_bytes(4, "little")
+    return _with_crc(_HEADER.pack(MAGIC, VERSION, position.sequence, position.chain))
 
 
 def read_header(path: str, data: bytes) -> Position:
     """Return where the segment begins. Raises CorruptJournal for anything but a header of this version."""
     if len(data) < HEADER_BYTES:
         raise CorruptJournal(path, 0, f"a header of {HEADER_BYTES} bytes", f"a file of {len(data)}")
-    magic, version, sequence, chain, _ = _HEADER.unpack_from(data)
+    magic, version, sequence, chain = _HEADER.unpack_from(data)
     if magic != MAGIC:
         raise CorruptJournal(path, 0, f"{MAGIC!r}", f"{magic!r}")
     if version != VERSION:
@@ -93,6 +119,10 @@ def read_header(path: str, data: bytes) -> Position:
     if path[-len(name_of(sequence)) :] != name_of(sequence):
         raise CorruptJournal(path, 8, "the sequence number of its name", f"{sequence}")
     return position
+
+
+def _with_crc(covered: bytes) -> bytes:
+    return covered + crc32c(np.frombuffer(covered, np.uint8)).to_bytes(4, "little")
 
 
 def name_of(sequence: int) -> str:
@@ -113,6 +143,7 @@ class Frames:
     """
 
     def __init__(self, path: str, data: bytes) -> None:
+        self.path = path
         self.first = self.position = read_header(path, data)
         self.offset = HEADER_BYTES
         self._bytes = data

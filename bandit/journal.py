@@ -1,16 +1,20 @@
-"""The journal's files: appending and syncing segments of frames (docs/format.md).
+"""The journal's files: appending and syncing segments of frames, and removing old ones (docs/format.md).
 
 What `flush` has handed to the kernel survives the end of the process; what `sync` has synced survives a power
 cut. Space is taken a segment ahead, so a full disk shows as JournalFull before anything is accepted; any
 other error of the file system is final, since nobody can tell what was written then.
+
+One thread uses a journal, without locks. Two slow things are objects with a `run` that may be called once in
+any thread: a `Sync` and an `Allocation`.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import pairwise
 from pathlib import Path
 
 from bandit import limits
@@ -21,14 +25,17 @@ from bandit.frames import (
     CorruptJournal,
     Frames,
     Position,
+    Synced,
     Tail,
     frame,
     header,
     name_of,
 )
+from bandit.journal_reader import SYNCED, Segment, segments
 
-AHEAD = "ahead.tmp"
-"""The segment that will be next, before it has a header and a name."""
+AHEAD = ("ahead.tmp", "ahead-2.tmp")
+"""Segments that will be next, before they have a header and a name. The second is there for a frame that
+cannot wait while the first is being allocated in another thread."""
 
 _NONE = -1
 
@@ -51,17 +58,62 @@ class Sync:
         with self._journal.final():
             self._journal.files.fsync(self._descriptor)
             self._journal.files.close(self._descriptor)
+            self._journal.note_synced(self.through)
         return self.through
+
+
+class Allocation:
+    """The space of a segment to be taken, in whichever thread, once."""
+
+    def __init__(self, journal: Journal, path: Path, size: int) -> None:
+        self._journal = journal
+        self._size = size
+        self.path = path
+        self.descriptor = _NONE
+        """of the file, once its space is taken"""
+        self.failed = False
+        """whether `run` has ended without one"""
+
+    def run(self) -> None:
+        """Take the space: the journal is `ahead` then. Raises JournalFull, and has left nothing.
+
+        After an OSError the journal takes nothing more.
+        """
+        try:
+            with self._journal.final():
+                self.descriptor = self._take()
+        finally:
+            self.failed = self.descriptor == _NONE
+
+    def _take(self) -> int:
+        files = self._journal.files
+        descriptor = _NONE
+        try:
+            descriptor = files.open(self.path, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+            files.fallocate(descriptor, self._size)
+            files.fsync(descriptor)
+        except OSError as error:
+            if descriptor != _NONE:
+                files.close(descriptor)
+                files.unlink(self.path)
+            if error.errno in NO_SPACE:
+                raise JournalFull(
+                    f"{self.path.parent}: no space for {self._size} bytes: {error.strerror}"
+                ) from error
+            raise
+        return descriptor
 
 
 class Journal:
     """Appends frames to a folder that exists, from `sequence` on, behind the frame whose CRC is `chain`.
 
     These are the `position` of a `Reader` that has read the folder to its end, with a torn tail cut off; 1
-    and 0 for an empty one. It begins a segment of its own. One thread uses it; `Sync.run` may be elsewhere.
+    and 0 for an empty one. It begins a segment of its own. `boot` is an id of this boot of the machine, of at
+    most 64 bytes, b"" if not known: it lets a reader tell what a power cut left from damage.
 
     Every method may raise OSError, and then each further call does: end the process without a reply.
-    JournalFull is raised by `reserve` and `append` (and at the start) alone, and leaves everything as it was.
+    JournalFull is raised by `reserve`, `append`, `rotate` and `Allocation.run` (and at the start) alone, and
+    leaves everything as it was.
     """
 
     def __init__(
@@ -70,61 +122,73 @@ class Journal:
         *,
         sequence: int,
         chain: int,
+        boot: bytes = b"",
         segment_bytes: int = limits.JOURNAL_SEGMENT_BYTES,
         files: Files | None = None,
     ) -> None:
         self.files = files or Files()
         self.position = Position(sequence, chain)
         """where the next frame goes"""
-        self.payload_bytes_max = min(
-            limits.JOURNAL_PAYLOAD_BYTES_MAX, segment_bytes - HEADER_BYTES - FRAME_BYTES
-        )
+        self._frames_bytes = segment_bytes - HEADER_BYTES
+        self.payload_bytes_max = min(limits.JOURNAL_PAYLOAD_BYTES_MAX, self._frames_bytes - FRAME_BYTES)
         if self.payload_bytes_max < 1:
             raise ValueError(
                 f"segment_bytes: expected more than {HEADER_BYTES + FRAME_BYTES}, got {segment_bytes}"
             )
         self._folder = folder
+        self._boot = boot
         self._segment_bytes = segment_bytes
         self._descriptor = _NONE
-        self._ahead = _NONE
-        self._offset = segment_bytes  # as if a segment were full
+        self._synced = _NONE
+        self._allocations: list[Allocation] = []
+        self._offset = HEADER_BYTES
+        self._left = 0
         self._buffer = bytearray()
         self._flushed = sequence - 1
         self._failed = False
-        _refuse_frames(folder / name_of(sequence))
-        self._allocate()
-        self._rotate()
+        self._start()
 
     @property
     def ahead(self) -> bool:
-        """Whether the next segment has its space: while it has not, the disk is full."""
-        return self._ahead != _NONE
+        """Whether the next segment has its space: while it has not, the disk may be full."""
+        return any(allocation.descriptor != _NONE for allocation in self._allocations)
+
+    def room(self, bytes_in_all: int) -> bool:
+        """Whether frames of so many bytes, 8 each included, can be appended without asking for space."""
+        return bytes_in_all <= self._left or (bytes_in_all <= self._frames_bytes and self.ahead)
 
     def reserve(self, bytes_in_all: int) -> None:
-        """Make sure that frames of so many bytes, 8 each included, can be appended: else raises JournalFull.
+        """Make sure that frames of so many bytes can be appended; without room, allocate here and now.
 
         At most a segment's room for frames can be asked for.
         """
         with self.final():
-            if bytes_in_all > self._segment_bytes - HEADER_BYTES:
+            if bytes_in_all > self._frames_bytes:
                 raise ValueError(
                     f"expected at most a segment of {self._segment_bytes}, got {bytes_in_all} bytes"
                 )
-            if self._room() < bytes_in_all and not self.ahead:
-                self._allocate()
+            if not self.room(bytes_in_all):
+                self._allocation().run()
+
+    def begin_allocation(self) -> Allocation | None:
+        """Return the allocation of the next segment, to be run once; None: there is one, or one under way."""
+        with self.final():
+            if self.ahead or any(not allocation.failed for allocation in self._allocations):
+                return None
+            return self._allocation()
 
     def append(self, payload: bytes) -> int:
         """Buffer a frame with this payload (1 to `payload_bytes_max` bytes); return its sequence number."""
         if not 1 <= len(payload) <= self.payload_bytes_max:
             raise ValueError(f"a payload of {len(payload)} bytes; expected 1 to {self.payload_bytes_max}")
         size = FRAME_BYTES + len(payload)
-        if self._room() < size:
-            self.reserve(size)
-            self._rotate()
+        if size > self._left:
+            self.rotate()
         sequence, before = self.position
         head, chain = frame(payload, before)
         self._buffer += head
         self._buffer += payload
+        self._left -= size
         self.position = Position(sequence + 1, chain)
         return sequence
 
@@ -147,17 +211,46 @@ class Journal:
         """Sync all that was flushed, here and now; return the last sequence number that is safe."""
         return self.begin_sync().run()
 
+    def rotate(self) -> None:
+        """Flush, and go on in a segment that begins here; nothing if this one holds no frame yet.
+
+        What was not synced of this segment is synced here and now, and two small syncs follow: run a Sync
+        elsewhere just before to make it short. No other segment is allocated (`begin_allocation`).
+        """
+        if self._left == self._frames_bytes:
+            return
+        self.reserve(self._frames_bytes)
+        self.flush()
+        with self.final():
+            self.files.fsync(self._descriptor)
+            self.files.close(self._descriptor)
+            self._go_on()
+
     def close(self) -> None:
-        """Flush, sync, and give back the space that no frame took."""
+        """Flush, sync, and give back the space that no frame took. No Sync or Allocation may be under way."""
         self.flush()
         with self.final():
             self.files.truncate(self._descriptor, self._offset)
             self.files.fsync(self._descriptor)
             self.files.close(self._descriptor)
-            if self.ahead:
-                self.files.close(self._ahead)
-                self.files.unlink(self._folder / AHEAD)
+            self.note_synced(self._flushed)
+            self.files.close(self._synced)
+            for allocation in self._allocations:
+                if allocation.descriptor != _NONE:
+                    self.files.close(allocation.descriptor)
+                    self.files.unlink(allocation.path)
             self.files.fsync_dir(self._folder)
+
+    def note_synced(self, through: int) -> None:
+        """Write down that all up to this number is on the disk; itself it is synced by a start alone.
+
+        On a full disk (some file systems need space to overwrite) it stays as it is, which does no harm.
+        """
+        try:
+            write_all(self.files, self._synced, Synced(through, self._boot).packed(), 0)
+        except OSError as error:
+            if error.errno not in NO_SPACE:
+                raise
 
     @contextmanager
     def final(self) -> Iterator[None]:
@@ -170,45 +263,73 @@ class Journal:
             self._failed = True
             raise
 
-    def _room(self) -> int:
-        return self._segment_bytes - self._offset - len(self._buffer)
-
-    def _allocate(self) -> None:
-        """Take the space of the next segment."""
-        path = self._folder / AHEAD
-        descriptor = _NONE
+    def _start(self) -> None:
+        """Begin a segment, with all that is before it on the disk, and allocate another if there is space."""
+        before = segments(self._folder)
+        _refuse_frames(self._folder / name_of(self.position.sequence))
         with self.final():
-            try:
-                descriptor = self.files.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
-                self.files.fallocate(descriptor, self._segment_bytes)
-                self.files.fsync(descriptor)
-            except OSError as error:
-                if descriptor != _NONE:
-                    self.files.close(descriptor)
-                    self.files.unlink(path)
-                if error.errno in NO_SPACE:
-                    raise JournalFull(
-                        f"{self._folder}: no space for {self._segment_bytes} bytes: {error.strerror}"
-                    ) from error
-                raise
-        self._ahead = descriptor
+            for name in AHEAD:
+                if (self._folder / name).exists():
+                    self.files.unlink(self._folder / name)
+            self._allocation().run()
+            if before:  # of a process that was killed
+                self._sync_file(before[-1].path)
+            self._synced = self.files.open(self._folder / SYNCED, os.O_RDWR | os.O_CREAT)
+            self.note_synced(self._flushed)
+            self.files.fsync(self._synced)
+            self._go_on()
+            with suppress(JournalFull):  # `ahead` tells; `reserve` tries again
+                self._allocation().run()
 
-    def _rotate(self) -> None:
-        """Go on in the segment that was allocated ahead, and allocate the next if there is space."""
-        if self._descriptor != _NONE:
-            self.flush()
-        with self.final():
-            if self._descriptor != _NONE:  # a segment with a name has all before it on the disk
-                self.files.fsync(self._descriptor)
-                self.files.close(self._descriptor)
-            self._descriptor, self._ahead = self._ahead, _NONE
-            write_all(self.files, self._descriptor, header(self.position), 0)
-            self.files.fsync(self._descriptor)
-            self.files.rename(self._folder / AHEAD, self._folder / name_of(self.position.sequence))
-            self.files.fsync_dir(self._folder)
+    def _sync_file(self, path: Path) -> None:
+        descriptor = self.files.open(path, os.O_RDONLY)
+        try:
+            self.files.fsync(descriptor)
+        finally:
+            self.files.close(descriptor)
+
+    def _allocation(self) -> Allocation:
+        """Return an allocation under a name that no other one uses."""
+        self._allocations = [allocation for allocation in self._allocations if not allocation.failed]
+        used = {allocation.path for allocation in self._allocations}
+        path = next(path for name in AHEAD if (path := self._folder / name) not in used)
+        self._allocations.append(Allocation(self, path, self._segment_bytes))
+        return self._allocations[-1]
+
+    def _go_on(self) -> None:
+        """Give the segment that was allocated ahead its header and its name. What is before it is synced."""
+        ahead = next(allocation for allocation in self._allocations if allocation.descriptor != _NONE)
+        self._allocations.remove(ahead)
+        self._descriptor = ahead.descriptor
+        write_all(self.files, self._descriptor, header(self.position), 0)
+        self.files.fsync(self._descriptor)
+        self.files.rename(ahead.path, self._folder / name_of(self.position.sequence))
+        self.files.fsync_dir(self._folder)
         self._offset = HEADER_BYTES
-        with suppress(JournalFull):  # `ahead` tells; `reserve` tries again
-            self._allocate()
+        self._left = self._frames_bytes
+
+
+def trim(
+    folder: Path,
+    through: int,
+    *,
+    files: Files | None = None,
+    spare: Callable[[Path], bool] = lambda _: False,
+) -> list[Segment]:
+    """Remove the segments that hold no frame above `through`, and return them: oldest first, never the last.
+
+    It ends at the first segment that `spare` wants kept, so what is left has no gap, wherever it stops.
+    """
+    files = files or Files()
+    removed: list[Segment] = []
+    for segment, following in pairwise(segments(folder)):
+        if following.first - 1 > through or spare(segment.path):
+            break
+        files.unlink(segment.path)
+        removed.append(segment)
+    if removed:
+        files.fsync_dir(folder)
+    return removed
 
 
 def _refuse_frames(path: Path) -> None:

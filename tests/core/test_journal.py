@@ -16,13 +16,12 @@ from hypothesis import strategies as st
 from bandit import frames
 from bandit.frames import CorruptJournal, Position, name_of
 from bandit.journal import AHEAD, Journal
-from bandit.journal_reader import cut_tail, read
+from bandit.journal_reader import cut_tail, read, segments
 from bandit.kernels import crc, jit
+from tests.core.journals import PAYLOADS, SEGMENT, payloads_of, write
 from tests.goldens import check_golden
 
-SEGMENT = 160
 FORMAT = Path(__file__).parents[2] / "docs" / "format.md"
-PAYLOADS = [bytes([i]) * (i % 23 + 1) for i in range(1, 40)]
 
 
 def slow_crc32c(data: bytes) -> int:
@@ -46,30 +45,14 @@ def segment(sequence: int, chain: int, payloads: list[bytes]) -> bytes:
     return data
 
 
-def write(folder: Path, payloads: list[bytes], segment_bytes: int = SEGMENT) -> Position:
-    """Append and flush; the process then ends without closing anything in order."""
-    journal = Journal(folder, sequence=1, chain=0, segment_bytes=segment_bytes)
-    for payload in payloads:
-        journal.append(payload)
-    journal.flush()
-    return journal.position
-
-
-def payloads_of(folder: Path, after: int = 0) -> list[bytes]:
-    """All payloads, with their numbers checked."""
-    found = list(read(folder, after))
-    assert [sequence for sequence, _ in found] == list(range(after + 1, after + 1 + len(found)))
-    return [payload for _, payload in found]
-
-
-def segments(folder: Path) -> list[Path]:
+def paths_of(folder: Path) -> list[Path]:
     """The segments in order."""
-    return sorted(folder.glob("*.journal"))
+    return [segment.path for segment in segments(folder)]
 
 
 def hex_of_the_page() -> bytes:
     """The worked bytes of docs/format.md."""
-    text = FORMAT.read_text("utf-8").partition("## Segments")[2].partition("## Frames")[0]
+    text = FORMAT.read_text("utf-8").partition("## Segments")[2].partition("### How far")[0]
     (block,) = re.findall(r"^```hex\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     return b"".join(bytes.fromhex(line.partition("   ")[0]) for line in block.splitlines())
 
@@ -107,15 +90,15 @@ def test_the_page_shows_the_bytes(tmp_path: Path) -> None:
 def test_golden_journal(tmp_path: Path) -> None:
     """The bytes of a small journal over three segments never change."""
     write(tmp_path, [b"one", b"two" * 9, b"three" * 5, b"four"], 80)
-    check_golden("journal.txt", [f"{path.name} {path.read_bytes().hex()}" for path in segments(tmp_path)])
+    check_golden("journal.txt", [f"{path.name} {path.read_bytes().hex()}" for path in paths_of(tmp_path)])
 
 
 def test_segments_are_what_the_page_says(tmp_path: Path) -> None:
     """Written by the reference and by the journal, over rotations: the same bytes, zeros behind."""
     write(tmp_path, PAYLOADS)
     rest, position = list(PAYLOADS), Position(1, 0)
-    assert len(segments(tmp_path)) > 5
-    for path in segments(tmp_path):
+    assert len(paths_of(tmp_path)) > 5
+    for path in paths_of(tmp_path):
         data = path.read_bytes()
         found = frames.Frames(str(path), data)
         count = len(list(found))
@@ -123,7 +106,7 @@ def test_segments_are_what_the_page_says(tmp_path: Path) -> None:
         assert data == expected.ljust(SEGMENT, b"\0")
         rest, position = rest[count:], found.position
     assert rest == []
-    assert (tmp_path / AHEAD).read_bytes() == bytes(SEGMENT)
+    assert (tmp_path / AHEAD[0]).read_bytes() == bytes(SEGMENT)
 
 
 def test_reading_goes_on_from_any_number(tmp_path: Path) -> None:
@@ -159,8 +142,8 @@ def test_each_start_goes_on(tmp_path: Path) -> None:
             expected.append(payload)
         if start % 2:
             journal.close()
-            assert not (tmp_path / AHEAD).exists()
-            assert not segments(tmp_path)[-1].read_bytes().endswith(b"\0")
+            assert not (tmp_path / AHEAD[0]).exists()
+            assert not paths_of(tmp_path)[-1].read_bytes().endswith(b"\0")
         else:
             journal.flush()
 
@@ -275,7 +258,7 @@ def test_a_flipped_bit_is_found_wherever_it_is(tmp_path: Path, number: int) -> N
 def test_a_flipped_bit_of_a_header_is_found(tmp_path: Path) -> None:
     """Each bit of a segment's header, of the first segment and of a later one."""
     write(tmp_path, PAYLOADS)
-    for path in segments(tmp_path)[:2]:
+    for path in paths_of(tmp_path)[:2]:
         data = path.read_bytes()
         for bit in range(8 * frames.HEADER_BYTES):
             damaged = bytearray(data)
@@ -290,7 +273,7 @@ def test_a_flipped_bit_of_a_header_is_found(tmp_path: Path) -> None:
 def test_a_tail_of_an_earlier_segment_is_damage(tmp_path: Path) -> None:
     """Cut, zeroed or altered: a segment that is not the last with frames has no torn tail."""
     write(tmp_path, PAYLOADS)
-    first = segments(tmp_path)[0]
+    first = paths_of(tmp_path)[0]
     data = first.read_bytes()
     used = data.rstrip(b"\0")
     for damaged in (used[:-1], used[:-1] + bytes(1), used + b"x", used[:-1] + b"x", data[:20], b""):
@@ -302,7 +285,7 @@ def test_a_tail_of_an_earlier_segment_is_damage(tmp_path: Path) -> None:
 def test_a_missing_segment_is_damage(tmp_path: Path) -> None:
     """Any but the last that is taken away or renamed; the first ones may be gone if a snapshot holds them."""
     write(tmp_path, PAYLOADS)
-    paths = segments(tmp_path)
+    paths = paths_of(tmp_path)
     for index, path in enumerate(paths[:-1]):
         for other in ("elsewhere", name_of(1000), "first.journal"):
             path.rename(tmp_path / other)
@@ -353,7 +336,7 @@ def test_any_edit_leaves_a_prefix_or_is_named(
     folder = tmp_path_factory.mktemp("journal")
     write(folder, PAYLOADS)
     for number, at, removed, added in edits:
-        path = segments(folder)[number]
+        path = paths_of(folder)[number]
         data = path.read_bytes()
         path.write_bytes(data[:at] + added + data[at + removed :])
     seen: list[bytes] = []
