@@ -1,5 +1,6 @@
 """Journals for tests: what is written into them, how it is read back, and file systems that fail."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,9 @@ from bandit.files import Files
 from bandit.frames import Position
 from bandit.journal import Journal
 from bandit.journal_reader import read
+from bandit.kernels.crc import POLYNOMIAL
 
+FORMAT = Path(__file__).parents[2] / "docs" / "format.md"
 SEGMENT = 160
 PAYLOADS = [bytes([i]) * (i % 23 + 1) for i in range(1, 40)]
 CALLS = "open duplicate close write fsync fallocate truncate rename unlink fsync_dir".split()
@@ -35,6 +38,24 @@ def payloads_of(folder: Path, after: int = 0) -> list[bytes]:
     found = list(read(folder, after))
     assert [sequence for sequence, _ in found] == list(range(after + 1, after + 1 + len(found)))
     return [payload for _, payload in found]
+
+
+def slow_crc32c(data: bytes) -> int:
+    """Bit by bit, from the polynomial."""
+    register = 0xFFFFFFFF
+    for byte in data:
+        register ^= byte
+        for _ in range(8):
+            register = (register >> 1) ^ (POLYNOMIAL if register & 1 else 0)
+    return register ^ 0xFFFFFFFF
+
+
+def hex_of_the_page(section: str) -> bytes:
+    """The worked bytes of docs/format.md that come first behind a heading."""
+    text = FORMAT.read_text("utf-8").partition(f"\n{section}")[2]
+    match = re.search(r"^```hex\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    assert match is not None
+    return b"".join(bytes.fromhex(line.partition("   ")[0]) for line in match[1].splitlines())
 
 
 class Stopped(BaseException):

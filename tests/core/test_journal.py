@@ -3,7 +3,6 @@
 One in-memory reference, docs/format.md in plain Python, says what the bytes are. (Faults 1-3, 6-8.)
 """
 
-import re
 import struct
 from contextlib import suppress
 from pathlib import Path
@@ -18,20 +17,8 @@ from bandit.frames import CorruptJournal, Position, name_of
 from bandit.journal import AHEAD, Journal
 from bandit.journal_reader import cut_tail, read, segments
 from bandit.kernels import crc, jit
-from tests.core.journals import PAYLOADS, SEGMENT, payloads_of, write
-from tests.goldens import check_golden
-
-FORMAT = Path(__file__).parents[2] / "docs" / "format.md"
-
-
-def slow_crc32c(data: bytes) -> int:
-    """Bit by bit, from the polynomial."""
-    register = 0xFFFFFFFF
-    for byte in data:
-        register ^= byte
-        for _ in range(8):
-            register = (register >> 1) ^ (crc.POLYNOMIAL if register & 1 else 0)
-    return register ^ 0xFFFFFFFF
+from tests.core.journals import PAYLOADS, SEGMENT, hex_of_the_page, payloads_of, slow_crc32c, write
+from tests.goldens import FOLDER, check_golden
 
 
 def segment(sequence: int, chain: int, payloads: list[bytes]) -> bytes:
@@ -48,13 +35,6 @@ def segment(sequence: int, chain: int, payloads: list[bytes]) -> bytes:
 def paths_of(folder: Path) -> list[Path]:
     """The segments in order."""
     return [segment.path for segment in segments(folder)]
-
-
-def hex_of_the_page() -> bytes:
-    """The worked bytes of docs/format.md."""
-    text = FORMAT.read_text("utf-8").partition("## Segments")[2].partition("### How far")[0]
-    (block,) = re.findall(r"^```hex\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    return b"".join(bytes.fromhex(line.partition("   ")[0]) for line in block.splitlines())
 
 
 @pytest.mark.parametrize("size", [0, 1, 7, 8, 9, 15, 16, 17, 180, 1000])
@@ -81,7 +61,7 @@ def test_the_journal_gives_its_kernels_one_type_each(tmp_path: Path) -> None:
 
 def test_the_page_shows_the_bytes(tmp_path: Path) -> None:
     """The example of docs/format.md is what is written, and is read."""
-    page = hex_of_the_page()
+    page = hex_of_the_page("## Segments")
     write(tmp_path, [b"home-hero", b"\x01"], len(page))
     assert (tmp_path / name_of(1)).read_bytes() == page
     assert payloads_of(tmp_path) == [b"home-hero", b"\x01"]
@@ -91,6 +71,14 @@ def test_golden_journal(tmp_path: Path) -> None:
     """The bytes of a small journal over three segments never change."""
     write(tmp_path, [b"one", b"two" * 9, b"three" * 5, b"four"], 80)
     check_golden("journal.txt", [f"{path.name} {path.read_bytes().hex()}" for path in paths_of(tmp_path)])
+
+
+def test_the_golden_journal_is_read(tmp_path: Path) -> None:
+    """What this version wrote, later ones read."""
+    for line in (FOLDER / "journal.txt").read_text("utf-8").splitlines():
+        name, _, data = line.partition(" ")
+        (tmp_path / name).write_bytes(bytes.fromhex(data))
+    assert payloads_of(tmp_path) == [b"one", b"two" * 9, b"three" * 5, b"four"]
 
 
 def test_segments_are_what_the_page_says(tmp_path: Path) -> None:
