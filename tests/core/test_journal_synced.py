@@ -117,7 +117,7 @@ def test_it_is_written_after_each_sync(tmp_path: Path) -> None:
 @pytest.mark.parametrize("synced", [0, 3, 7])
 def test_a_hole_after_a_power_cut_is_a_torn_tail(tmp_path: Path, synced: int) -> None:
     """Any frame that was not synced: what is before stays, the rest is kept aside and cut off."""
-    for lost in range(synced, 11):
+    for lost in range(synced, 10):  # the two frames that prove a hole are behind it
         folder = tmp_path / str(lost)
         folder.mkdir()
         path, ends = hollow(folder, synced)
@@ -194,15 +194,8 @@ def test_a_start_syncs_what_a_killed_process_left(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(files, "fsync_dir", lambda _: order.append("fsync_dir"))
     sequence, chain = first.position
     Journal(tmp_path, sequence=sequence, chain=chain, boot=BOOT, segment_bytes=PAGE, files=files)
-    assert order == [
-        *order[:1],
-        f"fsync {name_of(1)}",
-        f"fsync {SYNCED}",
-        *order[:1],
-        "fsync_dir",
-        *order[:1],
-    ]
-    assert order[0] == f"fsync {AHEAD[0]}"
+    ahead = f"fsync {AHEAD[0]}"
+    assert order == [ahead, f"fsync {name_of(1)}", f"fsync {SYNCED}", ahead, "fsync_dir", ahead]
     assert read_synced(tmp_path) == (1, BOOT)
 
 
