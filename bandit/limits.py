@@ -95,3 +95,9 @@ JOURNAL_PAYLOAD_BYTES_MAX = 16 * 2**20
 JOURNAL_PROOF_BYTES_MAX = 16 * 2**30
 """Bytes of CRC computed at most to tell a torn tail from damage, some ten seconds. A segment full of
 random bytes needs half of it."""
+
+LEDGER_FILE_BYTES = 64 * 2**20
+"""Bytes of a ledger's file from which on the next one is begun: 1.7 million entries."""
+
+SNAPSHOT_PAYLOAD_BYTES_MAX = 2**30
+"""Bytes of one snapshot frame's payload: the largest placement that is accepted takes an eighth."""

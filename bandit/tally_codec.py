@@ -31,7 +31,7 @@ def pack_sums(where: str, tally: Tally) -> dict[str, bytes]:
 
 
 def pack_doubles(where: str, field: str, values: Floats) -> bytes:
-    """Return doubles, little-endian. Raises SectionError for one that no reader would take: it is not finite."""
+    """Return doubles, little-endian. Raises SectionError for one that is not finite: no reader takes that."""
     if not np.isfinite(values).all():
         raise SectionError(where, field, "finite numbers", f"{values[~np.isfinite(values)][0]}")
     return values.astype("<f8", copy=False).tobytes()
