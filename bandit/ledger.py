@@ -11,22 +11,22 @@ same window share a chunk, which holds
 
 and is dropped whole when the window of its last decision has passed. No table outgrows its chunk, so growing
 one never takes longer than about a millisecond.
+
+A ledger that is to be on disk notes every change; a snapshot takes these news, and `load` makes the same
+ledger of them again.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bandit.errors import BanditError, Reason
-from bandit.kernels.table import find, move
+from bandit.kernels.entries import CHUNK_BITS, EVENT_BITS, ID, KEY, PLACE_SHIFT, Rows, mark
+from bandit.kernels.table import FULL, GROWTH, SLOTS_MIN, find, move, put
+from bandit.ledger_entries import News, Place, changes
 
-EVENT_BITS = 4
 COUNTER_BITS = 44
 """Ten years of 50,000 decisions a second, which leaves 65,536 starts of processes."""
-CHUNK_BITS = 16
 
-_SLOTS_MIN = 16
-_FULL = 0.85
-_GROWTH = 1.5
 _SLOT_BYTES = 16
 _BITMAP_BYTES = 1 << (CHUNK_BITS - 3)
 
@@ -76,13 +76,20 @@ class Table:
     def slots_wanted(self) -> int:
         """Return how many slots more one further key needs; mostly 0."""
         slots = int(self._keys.size)
-        return 0 if self._count + 1 <= _FULL * slots else max(_SLOTS_MIN, int(slots * _GROWTH)) - slots
+        return 0 if self._count + 1 <= FULL * slots else max(SLOTS_MIN, int(slots * GROWTH)) - slots
 
     def grow(self, slots: int) -> None:
         """Add `slots` slots."""
         keys, values = np.zeros(self._keys.size + slots, np.uint64), np.zeros(self._keys.size + slots)
         move(self._keys, self._values, keys, values)
         self._keys, self._values = keys, values
+
+    def load(self, rows: Rows, word: int) -> None:
+        """Put, in order, what packed entries count under the key in their `word`: KEY or ID."""
+        numbers = rows.view(np.float64)
+        self._keys, self._values, self._count = put(
+            self._keys, self._values, self._count, rows, numbers, word
+        )
 
     def entries(self) -> list[tuple[int, float]]:
         """Return (key, value) sorted by key."""
@@ -105,17 +112,29 @@ class _Chunk:
     def bytes_held(self) -> int:
         return self.values.bytes_held + self.ids.bytes_held + len(self.shown)
 
+    def load(self, rows: Rows) -> None:
+        """Do what packed entries of this chunk say, in order."""
+        self.values.load(rows, KEY)
+        self.ids.load(rows, ID)
+        shown = np.zeros(_BITMAP_BYTES // 8, np.uint64)
+        mark(shown, rows)
+        if shown.any():
+            held = np.frombuffer(self.shown or bytearray(_BITMAP_BYTES), np.uint64)
+            self.shown = bytearray(held | shown)
+
 
 class Ledger:
     """The events counted for the decisions of the starts that a state holds.
 
-    A decision is named by its `window_us` (that of the configuration it was made under) and its key.
+    A decision is named by its `window_us` (that of the configuration it was made under) and its key. Changes
+    are noted, for `take_news`, if it is `noting`.
     """
 
-    def __init__(self, bytes_max: int) -> None:
+    def __init__(self, bytes_max: int, *, noting: bool = False) -> None:
         self.bytes_max = bytes_max
         self.bytes_held = 0
-        self._chunks: dict[tuple[int, int], _Chunk] = {}
+        self._chunks: dict[Place, _Chunk] = {}
+        self._news = News() if noting else None
 
     def value(self, window_us: int, event_key: int) -> float | None:
         """Return what was counted for a decision's event (for a repeatable one the sum), or None."""
@@ -155,6 +174,8 @@ class Ledger:
     def count(self, window_us: int, time_us: int, event_key: int, value: float, id_key: int) -> None:
         """Count an event of a decision of `time_us`: set its value, or add to it under an id (0: none)."""
         self.reserve(window_us, event_key, event=True, exposure=False)
+        if self._news is not None:
+            self._news.counted(window_us, time_us, event_key, value, id_key)
         chunk = self._chunks[_place(window_us, event_key)]
         if id_key:
             chunk.ids.put(id_key, value)
@@ -165,6 +186,8 @@ class Ledger:
     def show(self, window_us: int, time_us: int, key: int) -> None:
         """Confirm the exposure of a deferred decision of `time_us`."""
         self.reserve(window_us, key, event=False, exposure=True)
+        if self._news is not None:
+            self._news.shown(window_us, time_us, key)
         chunk = self._chunks[_place(window_us, key)]
         byte, bit = _bit(key)
         chunk.shown[byte] |= bit
@@ -173,11 +196,38 @@ class Ledger:
     def expire(self, now_us: int) -> None:
         """Drop the chunks of which every decision is past its window."""
         for place in [place for place, chunk in self._chunks.items() if chunk.expiry_us < now_us]:
-            self.bytes_held -= self._chunks.pop(place).bytes_held
+            self._drop(place)
+            if self._news is not None:
+                self._news.dropped(place)
+
+    def take_news(self) -> bytearray:
+        """Hand over what was counted, shown and dropped since the last call, as packed entries, at no cost.
+
+        Raises ValueError if the ledger notes nothing.
+        """
+        if self._news is None:
+            raise ValueError("this ledger notes nothing: make it with noting=True")
+        return self._news.take()
+
+    def load(self, entries: bytes | bytearray | memoryview) -> None:
+        """Do what packed entries say, in order, which gives the ledger that had these news; notes nothing.
+
+        Also past `bytes_max`, since all of it was acknowledged: `reserve` then refuses more. Raises BadEntry,
+        with nothing changed.
+        """
+        for place, rows, latest_us in changes(entries):
+            if rows is None:
+                self._drop(place)
+                continue
+            chunk = self._chunks.setdefault(place, _Chunk())
+            self.bytes_held -= chunk.bytes_held
+            chunk.load(rows)
+            self.bytes_held += chunk.bytes_held
+            chunk.expiry_us = max(chunk.expiry_us, latest_us + place[0])
 
     def entries(
         self,
-    ) -> list[tuple[tuple[int, int], list[tuple[int, float]], list[tuple[int, float]], bytes]]:
+    ) -> list[tuple[Place, list[tuple[int, float]], list[tuple[int, float]], bytes]]:
         """Return (chunk, values, ids, exposures) in order: the whole content, for comparison.
 
         Room that was only reserved is no content.
@@ -188,6 +238,11 @@ class Ledger:
         ]
         return [entry for entry in content if any(entry[1:])]
 
+    def _drop(self, place: Place) -> None:
+        chunk = self._chunks.pop(place, None)
+        if chunk is not None:
+            self.bytes_held -= chunk.bytes_held
+
     def _full(self) -> BanditError:
         message = (
             f"the ledger holds {self.bytes_held} of at most {self.bytes_max} bytes, so the event was not "
@@ -196,8 +251,8 @@ class Ledger:
         return BanditError(Reason.LEDGER_FULL, message, bytes_max=str(self.bytes_max))
 
 
-def _place(window_us: int, key: int) -> tuple[int, int]:
-    return window_us, key >> (CHUNK_BITS + EVENT_BITS)
+def _place(window_us: int, key: int) -> Place:
+    return window_us, key >> PLACE_SHIFT
 
 
 def _bit(key: int) -> tuple[int, int]:

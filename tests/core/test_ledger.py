@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from bandit.counters import Outcome
 from bandit.engine import Choice
 from bandit.errors import BanditError, Reason
-from bandit.ledger import CHUNK_BITS, Ledger, Table, decision_key
+from bandit.kernels.entries import CHUNK_BITS
+from bandit.ledger import Ledger, Table, decision_key
 from bandit.limits import LEDGER_BYTES_MAX
 from tests.core.world import DAY, HOUR, NOW, SECOND, World, simple, snapshot
 
