@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import chain, count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -104,13 +105,13 @@ class Reader:
 
     def _ends(self, frames: Frames, later: list[Path], synced: Synced) -> bool:
         """Whether the journal ends within this segment, which may set `torn`. Raises CorruptJournal."""
-        tail, length = frames.tail()
-        if tail == Tail.CLEAN:
-            return False
         # a segment with a name has all before it on the disk
         promised = self.position.sequence <= synced.through or bool(later)
         if self._live and not promised:
             return True
+        tail, length = frames.tail()
+        if tail == Tail.CLEAN:
+            return False
         power_was_cut = bool(self._boot and synced.boot) and self._boot != synced.boot
         interrupted = tail == Tail.TORN or (power_was_cut and not promised)
         if not interrupted or not all(self._is_empty(path) for path in later):
@@ -207,5 +208,7 @@ def cut(segment: Path, offset: int, files: Files | None = None) -> list[Path]:
 
 
 def _aside(segment: Path, offset: int) -> Path:
-    """Where what is cut off a segment at a byte is kept."""
-    return segment.with_name(f"{segment.name}.{offset}.torn")
+    """Where what is cut off a segment at a byte is kept: under a name that is free."""
+    stem = f"{segment.name}.{offset}"
+    names = chain([f"{stem}.torn"], (f"{stem}.{again}.torn" for again in count(2)))
+    return next(path for name in names if not (path := segment.with_name(name)).exists())

@@ -187,7 +187,7 @@ def test_a_frame_need_not_wait_for_an_allocation_elsewhere(tmp_path: Path) -> No
     journal.append(b"two")
     journal.rotate()
     assert not journal.ahead
-    assert journal.files.calls.count("fallocate") == calls  # type: ignore[attr-defined]
+    assert files.calls.count("fallocate") == calls
     journal.close()
     assert ahead_in(tmp_path) == []
     assert payloads_of(tmp_path) == [b"one", *PAYLOADS[:20], b"two"]
