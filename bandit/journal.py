@@ -54,12 +54,22 @@ class Sync:
         """the last sequence number that it makes safe"""
 
     def run(self) -> int:
-        """Sync; return `through`. After an OSError the journal takes nothing more."""
-        with self._journal.final():
-            self._journal.files.fsync(self._descriptor)
-            self._journal.files.close(self._descriptor)
-            self._journal.note_synced(self.through)
-        return self.through
+        """Sync; return the last number that is safe. After an OSError the journal takes nothing more.
+
+        It is at least `through`, unless another Sync is under way: the system tells one of them alone of an
+        error, so nothing is concluded from the success of this one.
+        """
+        journal = self._journal
+        journal.syncs.add(self)
+        try:
+            with journal.final():
+                journal.files.fsync(self._descriptor)
+                journal.files.close(self._descriptor)
+                if journal.syncs == {self}:
+                    journal.note_synced(self.through)
+        finally:
+            journal.syncs.remove(self)
+        return journal.synced
 
 
 class Allocation:
@@ -129,6 +139,10 @@ class Journal:
         self.files = files or Files()
         self.position = Position(sequence, chain)
         """where the next frame goes"""
+        self.synced = sequence - 1
+        """the last sequence number that is known to be on the disk"""
+        self.syncs: set[Sync] = set()
+        """those under way"""
         self._frames_bytes = segment_bytes - HEADER_BYTES
         self.payload_bytes_max = min(limits.JOURNAL_PAYLOAD_BYTES_MAX, self._frames_bytes - FRAME_BYTES)
         if self.payload_bytes_max < 1:
@@ -139,7 +153,7 @@ class Journal:
         self._boot = boot
         self._segment_bytes = segment_bytes
         self._descriptor = _NONE
-        self._synced = _NONE
+        self._note = _NONE
         self._allocations: list[Allocation] = []
         self._offset = HEADER_BYTES
         self._left = 0
@@ -234,7 +248,7 @@ class Journal:
             self.files.fsync(self._descriptor)
             self.files.close(self._descriptor)
             self.note_synced(self._flushed)
-            self.files.close(self._synced)
+            self.files.close(self._note)
             for allocation in self._allocations:
                 if allocation.descriptor != _NONE:
                     self.files.close(allocation.descriptor)
@@ -242,12 +256,13 @@ class Journal:
             self.files.fsync_dir(self._folder)
 
     def note_synced(self, through: int) -> None:
-        """Write down that all up to this number is on the disk; itself it is synced by a start alone.
+        """Write down that all up to this number is on the disk. The note itself is synced by a start alone.
 
         On a full disk (some file systems need space to overwrite) it stays as it is, which does no harm.
         """
+        self.synced = max(self.synced, through)
         try:
-            write_all(self.files, self._synced, Synced(through, self._boot).packed(), 0)
+            write_all(self.files, self._note, Synced(self.synced, self._boot).packed(), 0)
         except OSError as error:
             if error.errno not in NO_SPACE:
                 raise
@@ -274,9 +289,9 @@ class Journal:
             self._allocation().run()
             if before:  # of a process that was killed
                 self._sync_file(before[-1].path)
-            self._synced = self.files.open(self._folder / SYNCED, os.O_RDWR | os.O_CREAT)
+            self._note = self.files.open(self._folder / SYNCED, os.O_RDWR | os.O_CREAT)
             self.note_synced(self._flushed)
-            self.files.fsync(self._synced)
+            self.files.fsync(self._note)
             self._go_on()
             with suppress(JournalFull):  # `ahead` tells; `reserve` tries again
                 self._allocation().run()

@@ -1,7 +1,11 @@
 """How far a journal is synced tells what a power cut left from damage (faults 2 and 3)."""
 
+import errno
 import struct
+import threading
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +14,7 @@ from bandit.files import Files
 from bandit.frames import CorruptJournal, Synced, name_of
 from bandit.journal import AHEAD, Journal
 from bandit.journal_reader import SYNCED, Reader, cut_tail, read, read_synced
-from tests.core.journals import PAYLOADS, SEGMENT, allocate, hex_of_the_page, payloads_of, slow_crc32c
+from tests.core.journals import PAYLOADS, SEGMENT, Faulty, allocate, hex_of_the_page, payloads_of, slow_crc32c
 from tests.goldens import FOLDER, check_golden
 
 BOOT, NEXT_BOOT = b"boot-1", b"boot-2"
@@ -112,6 +116,46 @@ def test_it_is_written_after_each_sync(tmp_path: Path) -> None:
     again = journal_at(tmp_path, NEXT_BOOT, *journal.position)
     assert read_synced(tmp_path) == (3, NEXT_BOOT)
     again.close()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_of_two_syncs_at_once_the_last_to_end_counts(tmp_path: Path, fails: bool) -> None:
+    """The first may be told of an error that the second is not told of: its success says nothing yet."""
+    begun, released = threading.Event(), threading.Event()
+    main = threading.current_thread()
+
+    def fault(name: str, *_: Any) -> None:
+        if name == "fsync" and threading.current_thread() is not main:
+            begun.set()
+            assert released.wait(30)
+            if fails:
+                raise OSError(errno.EIO, "the disk is broken")
+
+    journal = Journal(tmp_path, sequence=1, chain=0, segment_bytes=SEGMENT, files=Faulty(fault))
+    journal.append(b"one")
+    journal.flush()
+    done: list[int] = []
+
+    def first() -> None:
+        with pytest.raises(OSError, match="broken") if fails else nullcontext():
+            done.append(slow.run())
+
+    slow = journal.begin_sync()
+    thread = threading.Thread(target=first)
+    thread.start()
+    assert begun.wait(30)
+    journal.append(b"two")
+    journal.flush()
+    assert journal.sync() == journal.synced == read_synced(tmp_path).through == 0
+    released.set()
+    thread.join()
+    if fails:
+        assert done == []
+        with pytest.raises(OSError, match="the journal failed before"):
+            journal.sync()
+    else:
+        assert done == [1]
+        assert journal.sync() == journal.synced == read_synced(tmp_path).through == 2
 
 
 @pytest.mark.parametrize("synced", [0, 3, 7])
