@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import threading
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from bandit.files import Files
 from bandit.frames import CorruptJournal, Torn, name_of
 from bandit.journal import AHEAD, Journal, JournalFull
 from bandit.journal_reader import cut_tail, read
-from tests.core.journals import PAYLOADS, SEGMENT, Faulty, Stopped, allocate
+from tests.core.journals import PAYLOADS, SEGMENT, Faulty, Stopped, allocate, write
 
 
 def full_run(folder: Path, files: Files, acknowledged: list[int]) -> None:
@@ -137,6 +138,31 @@ def test_an_error_at_any_call_is_final(tmp_path: Path) -> None:
         found = recovered(folder)
         assert found == PAYLOADS[: len(found)]
         assert len(found) >= acknowledged[-1]
+
+
+@pytest.mark.parametrize("error", [Stopped(), OSError(errno.EIO, "the disk is broken")])
+def test_a_start_may_stop_or_fail_anywhere(tmp_path: Path, error: BaseException) -> None:
+    """Behind a killed process, at each call: what that one flushed is there, and the next start goes on."""
+
+    def start(folder: Path, bad: int) -> Faulty:
+        def fault(_name: str, number: int, _arguments: tuple[Any, ...]) -> None:
+            if number == bad:
+                raise error
+
+        end = write(folder, PAYLOADS)
+        files = Faulty(fault)
+        with pytest.raises(type(error)) if bad else nullcontext():
+            Journal(folder, sequence=end.sequence, chain=end.chain, segment_bytes=SEGMENT, files=files)
+        return files
+
+    (tmp_path / "0").mkdir()
+    calls = start(tmp_path / "0", 0).calls
+    assert {"unlink", "fallocate", "fsync", "write", "rename", "fsync_dir"} <= set(calls)
+    for bad in range(1, len(calls) + 1):
+        folder = tmp_path / str(bad)
+        folder.mkdir()
+        start(folder, bad)
+        assert recovered(folder) == PAYLOADS
 
 
 @pytest.mark.parametrize("failing", ["write", "fsync"])
