@@ -187,9 +187,9 @@ class Journal:
     def begin_allocation(self) -> Allocation | None:
         """Return the allocation of the next segment, to be run once; None: there is one, or one under way."""
         with self.final():
-            if self.ahead or any(not allocation.failed for allocation in self._allocations):
-                return None
-            return self._allocation()
+            if all(allocation.failed for allocation in self._allocations):
+                return self._allocation()
+            return None
 
     def append(self, payload: bytes) -> int:
         """Buffer a frame with this payload (1 to `payload_bytes_max` bytes); return its sequence number."""
