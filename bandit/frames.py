@@ -29,7 +29,8 @@ _FRAME = Struct("<II")
 _SYNCED = Struct("<7sBQ64s")
 _BOOT_BYTES_MAX = 64
 _FRAMES_AT_ONCE = 4096
-_BY_HAND = "`banditd verify` lists what is wrong, `banditd repair` cuts there and keeps the rest aside"
+BY_HAND = "`banditd verify` lists what is wrong, `banditd repair` cuts there and keeps the rest aside"
+"""What to do about a damaged journal."""
 
 
 class CorruptJournal(Exception):  # noqa: N818 - it says what the journal is
@@ -39,7 +40,7 @@ class CorruptJournal(Exception):  # noqa: N818 - it says what the journal is
     """
 
     def __init__(self, path: str, offset: int, expected: str, found: str) -> None:
-        super().__init__(f"{path}: byte {offset}: expected {expected}, found {found}; {_BY_HAND}")
+        super().__init__(f"{path}: byte {offset}: expected {expected}, found {found}; {BY_HAND}")
         self.path = path
         self.offset = offset
 
