@@ -115,10 +115,8 @@ class Fields:
             raise self.refuse(key, f"{size} doubles", data)
         values = np.frombuffer(data, _DOUBLE).astype(np.float64)
         if not np.isfinite(values).all() or (values < low).any():
-            wrong = values[~(np.isfinite(values) & (values >= low))][0]
-            raise self.refuse(
-                key, "finite numbers" if low < 0.0 else f"finite numbers from {low} on", wrong
-            )
+            wrong = float(values[~(np.isfinite(values) & (values >= low))][0])
+            raise self.refuse(key, "finite numbers" if low < 0.0 else f"finite numbers from {low} on", wrong)
         return values
 
     def array(self, key: str) -> list[object]:

@@ -24,6 +24,18 @@ from bandit.strata import OVERFLOW, Strata, Stratum
 from bandit.tally import Forgetting
 from bandit.tally_codec import pack_doubles, pack_sums, pack_tally, read_sums, read_tally
 
+__all__ = [
+    "Footer",
+    "Head",
+    "Listed",
+    "SectionError",
+    "pack_head",
+    "pack_placement",
+    "restored",
+    "unpack_head",
+    "unpack_placement",
+]
+
 HEAD, PLACEMENT, FOOTER = "head", "placement", "footer"
 """Values of the field `kind`."""
 
