@@ -10,6 +10,9 @@ from server.exit_codes import StartError
 COMMANDS = {
     "serve": "Choose and learn: run the sidecar.",
     "check": "Read a configuration and say what is wrong with it, and what it needs.",
+    "export": "Write the journal's decisions with their rewards to a Parquet file.",
+    "inspect": "Show what was learned and the files it lies in, beside a running server too.",
+    "diff": "Show what changed between two snapshots.",
     "rotate-key": "Add a key that seals tokens from the next reload on, or retire one.",
     "probe": "Ask a running sidecar whether it serves; the exit code is the answer.",
     "simulate": "Drive a running sidecar with simulated shoppers.",

@@ -1,0 +1,1 @@
+"""Decisions of the kept journal with their rewards, as Parquet."""
