@@ -10,6 +10,7 @@ import os
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
@@ -129,17 +130,15 @@ class LedgerFiles:
         again, with what came since. Raises CorruptLedger for a file that has become shorter.
         """
         writers: dict[int, _Writer] = {}
-        try:
+        with ExitStack() as opened:
             for bits, block in _blocks(news):
                 if bits not in writers:
                     writers[bits] = _Writer(self._disk, self._folder, self._current(bits, through))
+                    opened.callback(writers[bits].close)
                     writers[bits].begin(through)
                 writers[bits].write(block, through)
             for writer in writers.values():
                 writer.sync()
-        finally:
-            for writer in writers.values():
-                writer.close()
         if any(writer.file not in self._files for writer in writers.values()):
             self._disk.fsync_dir(self._folder)
         for writer in writers.values():
@@ -162,10 +161,10 @@ class LedgerFiles:
 
     def _current(self, bits: int, through: int) -> _File:
         """Return the file in which windows of so many bits go on, perhaps one that does not exist yet."""
-        last = next((file for file in reversed(self._files) if file.bits == bits), None)
-        if last is None or last.bytes >= self._file_bytes or last.spans_much:
-            return _File(_name_of(through, bits), bits, 0, 0)
-        return last
+        fresh = _File(_name_of(through, bits), bits, 0, 0)
+        last = next((file for file in reversed(self._files) if file.bits == bits), fresh)
+        full = last.bytes >= self._file_bytes or last.spans_much
+        return fresh if full and fresh.name != last.name else last
 
     def _written(self, writer: _Writer) -> None:
         file = writer.file
@@ -314,10 +313,13 @@ class _Content:
             count, _, chain, stop = scan(view, at, chain, limits.JOURNAL_PAYLOAD_BYTES_MAX, ends)
             for end in ends[:count].tolist():
                 start = at + FRAME_BYTES + _THROUGH_BYTES
+                if end <= start or (end - start) % ENTRY_BYTES:
+                    expected = f"a payload of {_THROUGH_BYTES} bytes and entries of {ENTRY_BYTES}"
+                    raise CorruptLedger(self._path, at, expected, f"{end - at - FRAME_BYTES} bytes")
                 before, through = through, int.from_bytes(data[start - _THROUGH_BYTES : start], "little")
-                if end <= start or through < before:
-                    found = f"{through} before {max(0, end - start)} bytes"
-                    raise CorruptLedger(self._path, start, f"entries up to a record from {before} on", found)
+                if through < before:
+                    expected = f"a sequence number from {before} on"
+                    raise CorruptLedger(self._path, at + FRAME_BYTES, expected, f"{through}")
                 self._offsets.append(start)
                 self.blocks.append(data[start:end])
                 at = end
