@@ -32,12 +32,11 @@ HEADER_BYTES = 32
 """Bytes of a snapshot before its first frame, in every version."""
 
 _HEADER = Struct("<7sBQ12xI")
-_FRAME = Struct("<II")
 _NAME = re.compile(r"[0-9]{20}\.snapshot")
 _TEMPORARY = ".tmp"
 _FRAMES_AT_ONCE = 4096
 _NONE = -1
-_BY_HAND = "`banditd verify` lists what is wrong, `banditd repair` sets the file aside"
+_BY_HAND = "`banditd verify` lists what is wrong, `banditd repair` sets it aside"
 
 
 class CorruptSnapshot(Exception):  # noqa: N818 - it says what the snapshot is
@@ -111,37 +110,9 @@ def read_snapshot(path: Path) -> Snapshot:
             str(path), head_at, f"a head of sequence {sequence_of(path)}", f"{head.sequence}"
         )
     if not len(sections) == footer.sections == len(head.placements):
-        said = f"{len(head.placements)} in the head, {footer.sections} in the footer"
-        raise CorruptSnapshot(
-            str(path), footer_at, f"as many sections as are said ({said})", f"{len(sections)}"
-        )
+        said = f"{len(head.placements)} sections as in the head, {footer.sections} as in the footer"
+        raise CorruptSnapshot(str(path), footer_at, said, f"{len(sections)}")
     return Snapshot(head, sections, footer)
-
-
-def read_footer(path: Path) -> Footer:
-    """Return a snapshot's footer without reading what is before it, but for the frames' lengths.
-
-    Raises CorruptSnapshot and NewerSnapshot for what shows then, and OSError.
-    """
-    with path.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        chain = _read_header(str(path), file.read(HEADER_BYTES))
-        at, length, crc = HEADER_BYTES, 0, chain
-        while True:
-            before = crc
-            start = file.read(FRAME_BYTES)
-            if len(start) < FRAME_BYTES:
-                raise CorruptSnapshot(str(path), at, "a frame", _found(start))
-            length, crc = _FRAME.unpack(start)
-            end = at + FRAME_BYTES + length
-            if end >= size:
-                break
-            file.seek(end)
-            at = end
-        payload = file.read(length)
-    if end > size or frame(payload, before) != (start, crc):
-        raise CorruptSnapshot(str(path), at, "the last frame, whole", _found(start))
-    return _footer(path, at, payload)
 
 
 class SnapshotWriter:
@@ -185,7 +156,7 @@ class SnapshotWriter:
 
         What the footer lists, and the journal up to its sequence, must be on the disk already.
         """
-        if footer.sections != self._frames - 1:
+        if not self._ended and footer.sections != self._frames - 1:
             raise ValueError(f"{self._frames - 1} sections were added, the footer says {footer.sections}")
         self.add(footer.pack())
         try:

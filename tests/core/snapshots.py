@@ -1,10 +1,11 @@
 """Snapshots for tests: states that have seen everything, written and read back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 
+from bandit.config import column_names
 from bandit.files import Files
 from bandit.ledger import Ledger
 from bandit.sections import Footer, Listed, pack_head, pack_placement, restored, unpack_placement
@@ -18,15 +19,15 @@ LISTED = (
 )
 
 
-def traffic(world: World, rounds: int = 90, step_us: int = HOUR) -> None:
-    """Decisions in the hero's contexts, some deferred, some for named arms; events of every kind."""
+def traffic(world: World, rounds: int = 90, placement: str = "p") -> None:
+    """A decision an hour in the hero's contexts, some deferred, some for named arms; events of every kind."""
     rng = np.random.default_rng(rounds)
     for i in range(rounds):
-        world.now += step_us
+        world.now += HOUR
         categories = {"platform": ("web", "app", "tv")[i % 3], "country": f"c{i % 7}"}
         arms = [["none"], ["none", "womens"]][i % 2] if i % 5 == 0 else []
         numbers = {"history": float(3000 * rng.random()), "returning": float(i % 2)}
-        choice = world.choose("p", f"u{i}", categories, numbers, arms, deferred=i % 4 == 0)
+        choice = world.choose(placement, f"u{i}", categories, numbers, arms, deferred=i % 4 == 0)
         if i % 8 == 0:
             world.reward(choice, "exposure")
         if i % 3 == 0:
@@ -54,7 +55,10 @@ def forgetting() -> World:
 
 
 def migrated() -> World:
-    """Arms retired, removed, added and draining; strata that merged, strata that are gone; a feature less."""
+    """Arms retired, removed, added and draining; strata that merged, strata that are gone; a feature less.
+
+    And beside it a placement that forgets, and one that is there no more.
+    """
     arms = {"a": {}, "b": {}, "c": {"when": {"platform": ["web"]}}, "d": {}}
     document = simple(
         arms=arms,
@@ -62,7 +66,9 @@ def migrated() -> World:
         policies={"t": {"kind": "thompson"}, "even": {"kind": "uniform"}},
         ramp={"policies": {"t": 0.5, "even": 0.5}, "from": 1.0},
     )
-    world = World(p=document, leaves=simple("x"))
+    home = hero(half_life="12h")
+    world = World(p=document, home=home, leaves=simple("x"))
+    traffic(world, 60, "home")
     for i in range(40):
         world.now += HOUR
         named = [[], [], ["c"], ["c", "d"], ["b", "d"]][i % 5]
@@ -81,7 +87,7 @@ def migrated() -> World:
         "features": {"platform": document["features"]["platform"]},
         "reward": {"values": {"click": 1, "buy": 0.5}},
     }
-    world.reload(p=changed)
+    world.reload(p=changed, home=home)
     indices = world.state().strata.indices()
     assert any(index < position for position, index in enumerate(indices))  # merged
     assert 0xFFFF in indices  # gone
@@ -112,3 +118,32 @@ def state_of(found: Snapshot, ledger: Ledger) -> State:
     """Return the state in a snapshot, with a ledger that was kept elsewhere."""
     placements = [unpack_placement(section, found.head)[0] for section in found.sections]
     return restored(found.head, placements, ledger)
+
+
+def described(found: Snapshot) -> Iterator[str]:
+    """Say all that a snapshot holds, line by line; floats so that they come back exactly."""
+    head = found.head
+    yield f"head {head.sequence} of {head.origin}: time {head.time_us}, expire {head.expire_us}"
+    for start, held in head.starts.items():
+        yield f"start {start.hex()}: number {held.number}, time {held.time_us}"
+    for schema_id, schema in head.schemas.items():
+        yield f"schema {schema_id.hex()}, outdated {head.outdated_us.get(schema_id)}: {schema.document}"
+    for section in found.sections:
+        placement, sequence = unpack_placement(section, head)
+        name, tally = placement.config.name, placement.tally
+        times = placement.born_us, placement.started_us, placement.latest_us
+        yield f"{name} {placement.config.schema_id.hex()} at {sequence}: born, started, latest {times}"
+        yield f"{name} {placement.forgetting}, events {placement.events}, retired {sorted(placement.retired)}"
+        yield f"{name} strata {placement.strata.indices()}"
+        for stratum in placement.strata:
+            sums = stratum.tally.sums.tolist()
+            yield f"{name} stratum {stratum.index} {stratum.mask:b} {stratum.in_scope}: {sums}"
+        for policy, counts in zip(placement.config.policies, placement.counters.chosen, strict=True):
+            yield f"{name} chosen by {policy.name}: {counts}"
+        for k, arm in enumerate(placement.config.arms):
+            counted = placement.counters.exposures[k], placement.counters.reward_sum[k]
+            yield f"{name} {arm.id}: exposures, reward {counted}, n, r1, r2 {tally.sums[:, k].tolist()}"
+            yield f"{name} {arm.id}: b {tally.b[k].tolist()}"
+            for i, column in enumerate(column_names(placement.config)):
+                yield f"{name} {arm.id}: A {column} {tally.A[k, i].tolist()}"
+    yield f"{found.footer}"
