@@ -87,14 +87,14 @@ class Fields:
             raise self.refuse(key, f"a string of at most {bytes_max} bytes", value)
         return value
 
-    def bytes_(self, key: str) -> bytes:
+    def binary(self, key: str) -> bytes:
         """Return binary data."""
         value = self._data.get(key)
         if type(value) is not bytes:
             raise self.refuse(key, "binary data", value)
         return value
 
-    def hex_(self, key: str, size: int) -> bytes:
+    def identifier(self, key: str, size: int) -> bytes:
         """Return `size` bytes that are written as hexadecimal digits."""
         return self.unhex(key, self._data.get(key), size)
 
@@ -110,7 +110,7 @@ class Fields:
 
     def doubles(self, key: str, size: int, *, low: float = -np.inf) -> Floats:
         """Return `size` finite doubles, none below `low`, as a new array (size,) float64."""
-        data = self.bytes_(key)
+        data = self.binary(key)
         if len(data) != _DOUBLE.itemsize * size:
             raise self.refuse(key, f"{size} doubles", data)
         values = np.frombuffer(data, _DOUBLE).astype(np.float64)

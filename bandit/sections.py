@@ -199,7 +199,7 @@ def unpack_placement(payload: bytes, head: Head) -> tuple[PlacementState, int]:
     fields.where = _section_of(name)
     if name not in head.placements:
         raise fields.refuse("placement", "a placement of the head", name)
-    schema_id = fields.hex_("schema", SCHEMA_ID_BYTES)
+    schema_id = fields.identifier("schema", SCHEMA_ID_BYTES)
     if schema_id != head.placements[name]:
         raise fields.refuse("schema", f"{head.placements[name].hex()}, as in the head", schema_id.hex())
     config = head.schemas[schema_id]
@@ -311,7 +311,7 @@ def _strata(fields: Fields, config: Placement) -> Strata:
     own = [stratum.index for stratum in strata]
     if len({(stratum.mask, stratum.in_scope) for stratum in strata}) != len(strata) or len(own) > STRATA_MAX:
         raise fields.refuse("strata", f"at most {STRATA_MAX}, no two alike", len(own))
-    data = fields.bytes_("indices")
+    data = fields.binary("indices")
     indices = np.frombuffer(data[: len(data) // 2 * 2], "<u2")
     used = indices != OVERFLOW
     sound = (

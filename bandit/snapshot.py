@@ -32,6 +32,7 @@ HEADER_BYTES = 32
 """Bytes of a snapshot before its first frame, in every version."""
 
 _HEADER = Struct("<7sBQ12xI")
+_FRAME = Struct("<II")
 _NAME = re.compile(r"[0-9]{20}\.snapshot")
 _TEMPORARY = ".tmp"
 _FRAMES_AT_ONCE = 4096
@@ -113,6 +114,28 @@ def read_snapshot(path: Path) -> Snapshot:
         said = f"{len(head.placements)} sections as in the head, {footer.sections} as in the footer"
         raise CorruptSnapshot(str(path), footer_at, said, f"{len(sections)}")
     return Snapshot(head, sections, footer)
+
+
+def read_footer(path: Path) -> Footer:
+    """Return a snapshot's footer, of all before it reading no more than the frames' lengths.
+
+    Raises CorruptSnapshot and NewerSnapshot for what shows then, and OSError.
+    """
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        crc = _read_header(str(path), file.read(HEADER_BYTES))
+        at, before = HEADER_BYTES, crc
+        end, start, payload = at, b"", b""
+        while end < size:
+            at, before = end, crc
+            file.seek(at)
+            start = file.read(FRAME_BYTES)
+            length, crc = _FRAME.unpack(start.ljust(FRAME_BYTES, b"\0"))
+            end = at + FRAME_BYTES + length
+            payload = file.read(length) if end == size else b""
+    if not payload or frame(payload, before) != (start, crc):
+        raise CorruptSnapshot(str(path), at, "the last frame, whole", _found(start))
+    return _footer(path, at, payload)
 
 
 class SnapshotWriter:

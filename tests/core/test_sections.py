@@ -115,6 +115,21 @@ def test_every_matrix_is_symmetric_to_the_bit(make: Callable[[], World]) -> None
         assert A.tobytes() == np.ascontiguousarray(A.transpose(0, 2, 1)).tobytes()
 
 
+def test_every_finite_double_comes_back() -> None:
+    """Minus zero, the smallest, the largest: in a tally, a stratum and a sum of rewards."""
+    state = everything().engine.state
+    held = state.placements["p"]
+    odd = np.array([-0.0, 5e-324, -1.7976931348623157e308])
+    stratum = next(iter(held.strata))
+    held.tally.r1[:] = held.tally.b[:, 2] = stratum.tally.r2[:] = odd
+    held.tally.A[:, 1, 3] = held.tally.A[:, 3, 1] = odd
+    held.counters.reward_sum = odd.tolist()
+    placement, _ = unpack_placement(pack_placement(held, 7), head_of(state))
+    assert tally_bytes(placement.tally) == tally_bytes(held.tally)
+    assert tally_bytes(next(iter(placement.strata)).tally) == tally_bytes(stratum.tally)
+    assert [total.hex() for total in placement.counters.reward_sum] == [float(value).hex() for value in odd]
+
+
 def test_another_program_reads_it_from_the_page() -> None:
     """docs/format.md in plain Python and msgpack alone: the same sums, by the ids of arms and columns."""
     state = migrated().engine.state
