@@ -329,6 +329,43 @@ class _Content:
         return chain
 
 
+def readable(folder: Path, listed: Listed) -> Listed:
+    """Return how much of a file can be read, of what is listed: whole frames; 0 bytes if nothing.
+
+    Its chain is that of the last of them, whatever is listed. Raises NewerLedger; OSError as reading does.
+    """
+    path = folder / listed.name
+    data = path.read_bytes()[: listed.bytes] if path.exists() else b""
+    ends = _frame_ends(data)
+    while ends:
+        part = Listed(listed.name, ends[-1], _crc_at(data, ends[-2] if len(ends) > 1 else 0))
+        try:
+            LedgerFiles(folder).load([part], Ledger(limits.LEDGER_BYTES_MAX))
+        except CorruptLedger as error:
+            ends = [end for end in ends[:-1] if end <= error.offset]
+        else:
+            return part
+    return Listed(listed.name, 0, 0)
+
+
+def _frame_ends(data: bytes) -> list[int]:
+    """Return where the header ends, and each good frame behind it; nothing without a header."""
+    ends = [HEADER_BYTES] if len(data) >= HEADER_BYTES else []
+    stop, chain = (FULL, _crc_of(data[:HEADER_BYTES])) if ends else (None, 0)
+    found = np.zeros(_FRAMES_AT_ONCE, np.int64)
+    while stop == FULL:
+        count, _, chain, stop = scan(
+            np.frombuffer(data, np.uint8), ends[-1], chain, limits.JOURNAL_PAYLOAD_BYTES_MAX, found
+        )
+        ends += found[:count].tolist()
+    return ends
+
+
+def _crc_at(data: bytes, start: int) -> int:
+    """Return the CRC of the frame that starts at `start`; at 0 that of the header."""
+    return int.from_bytes(data[start + 4 :][:_CRC_BYTES], "little") if start else _crc_of(data[:HEADER_BYTES])
+
+
 def _blocks(news: bytes | bytearray) -> Iterator[tuple[int, bytes]]:
     """Yield the entries in blocks, in order, apart by how many bits their windows take."""
     for start in range(0, len(news), _BLOCK_ENTRIES * ENTRY_BYTES):

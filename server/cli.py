@@ -10,9 +10,11 @@ from server.exit_codes import StartError
 COMMANDS = {
     "serve": "Choose and learn: run the sidecar.",
     "check": "Read a configuration and say what is wrong with it, and what it needs.",
+    "explain": "Show what a decision_id stands for, and what became of it.",
     "export": "Write the journal's decisions with their rewards to a Parquet file.",
     "inspect": "Show what was learned and the files it lies in, beside a running server too.",
     "diff": "Show what changed between two snapshots.",
+    "verify": "Check every byte of a data directory, and say what a start would do.",
     "rotate-key": "Add a key that seals tokens from the next reload on, or retire one.",
     "probe": "Ask a running sidecar whether it serves; the exit code is the answer.",
     "simulate": "Drive a running sidecar with simulated shoppers.",

@@ -57,7 +57,7 @@ class Sums:
         return Estimate(self.count, mean, mean - margin, mean + margin, "normal")
 
 
-def wilson(successes: float, count: int) -> tuple[float, float]:
+def wilson(successes: float, count: float) -> tuple[float, float]:
     """Wilson's score interval of a proportion (Wilson 1927). `count` > 0."""
     rate = successes / count
     shrink = 1 + Z * Z / count
