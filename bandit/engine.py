@@ -78,6 +78,7 @@ class Engine:
         self.state = state or State(LEDGER_BYTES_MAX)
         self.tokens_invalid = 0
         self._journal = journal
+        self._keys = keys
         self._sealer = Sealer(keys)
         self._origin = origin
         self._start = start_id
@@ -175,6 +176,17 @@ class Engine:
         if problems:
             raise ConfigError(tuple(problems))
         self._commit(Configured(config, self._not_before(now_us)))
+
+    def rekey(self, keys: Keys) -> bool:
+        """Seal and open tokens with other keys from the next call on; return whether they are others.
+
+        Raises ValueError, with nothing changed, if they may not follow (`Keys.check_follows`).
+        """
+        keys.check_follows(self._keys)
+        changed = keys != self._keys
+        if changed:
+            self._keys, self._sealer = keys, Sealer(keys)
+        return changed
 
     def _not_before(self, now_us: int) -> int:
         return max(self.state.time_us, now_us)

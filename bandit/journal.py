@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import pairwise
@@ -236,17 +237,14 @@ class Journal:
         self.reserve(self._frames_bytes)
         self.flush()
         with self.final():
-            self.files.fsync(self._descriptor)
-            self.files.close(self._descriptor)
+            self._end_segment()
             self._go_on()
 
     def close(self) -> None:
         """Flush, sync, and give back the space that no frame took. No Sync or Allocation may be under way."""
         self.flush()
         with self.final():
-            self.files.truncate(self._descriptor, self._offset)
-            self.files.fsync(self._descriptor)
-            self.files.close(self._descriptor)
+            self._end_segment()
             self.note_synced(self._flushed)
             self.files.close(self._note)
             for allocation in self._allocations:
@@ -288,7 +286,7 @@ class Journal:
                     self.files.unlink(self._folder / name)
             self._allocation().run()
             if before:  # of a process that was killed
-                self._sync_file(before[-1].path)
+                self._end_file(before[-1].path)
             self._note = self.files.open(self._folder / SYNCED, os.O_RDWR | os.O_CREAT)
             self.note_synced(self._flushed)
             self.files.fsync(self._note)
@@ -296,9 +294,20 @@ class Journal:
             with suppress(JournalFull):  # `ahead` tells; `reserve` tries again
                 self._allocation().run()
 
-    def _sync_file(self, path: Path) -> None:
-        descriptor = self.files.open(path, os.O_RDONLY)
+    def _end_segment(self) -> None:
+        """Have the disk hold the segment, without the space that no frame took."""
+        self.files.truncate(self._descriptor, self._offset)
+        self.files.fsync(self._descriptor)
+        self.files.close(self._descriptor)
+
+    def _end_file(self, path: Path) -> None:
+        """Do the same for a segment that another process left."""
+        frames = Frames(str(path), path.read_bytes())
+        deque(frames, maxlen=0)
+        descriptor = self.files.open(path, os.O_RDWR)
         try:
+            if frames.tail() == (Tail.CLEAN, 0):
+                self.files.truncate(descriptor, frames.offset)
             self.files.fsync(descriptor)
         finally:
             self.files.close(descriptor)

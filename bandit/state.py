@@ -12,6 +12,9 @@ from bandit.migrate import migrated
 from bandit.placement import CONTEXT_FREE, PlacementState
 from bandit.strata import Stratum
 
+SCHEMA_KEEP_US = 30 * 86_400 * 1_000_000
+"""How long a configuration is remembered after its last use, so that a journal that is kept can be read."""
+
 EXPIRE_EVERY_US = 1_000_000
 """How often the ledger is looked through for what has passed its window."""
 
@@ -96,7 +99,8 @@ class State:
             if schema_id in current:
                 self.outdated_us.pop(schema_id, None)
             else:
-                self.outdated_us.setdefault(schema_id, now_us + schema.reward.window_us)
+                kept_us = max(schema.reward.window_us, SCHEMA_KEEP_US)
+                self.outdated_us.setdefault(schema_id, now_us + kept_us)
 
     def _configured(self, held: PlacementState | None, placement: Placement, now_us: int) -> PlacementState:
         if held is None:

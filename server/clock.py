@@ -30,6 +30,18 @@ class LearningClock:
         """Learning time in microseconds since the Unix epoch."""
         return (self._offset_ns + self._monotonic_ns()) // 1000
 
+    def resume(self, last_us: int, *, accept: bool) -> bool:
+        """Go on after a record of `last_us`; return whether the wall clock is not to be believed.
+
+        Learning time is then `last_us`, from where it advances: when the wall clock is behind it, or more
+        than a month ahead and nobody `accept`s that. Ramps and decay neither jump nor go back.
+        """
+        ahead_us = self.now_us() - last_us
+        credible = ahead_us >= 0 and (accept or ahead_us <= limits.CLOCK_AHEAD_MAX_S * 1_000_000)
+        if last_us and not credible:
+            self._offset_ns -= ahead_us * 1000
+        return bool(last_us) and not credible
+
     def departure_s(self) -> float:
         """Seconds by which the wall clock is ahead of learning time; negative: behind."""
         return (self._wall_ns() - self._monotonic_ns() - self._offset_ns) / 1e9

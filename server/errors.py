@@ -28,6 +28,7 @@ class ShellReason(StrEnum):
     OVERLOADED = "OVERLOADED"
     DEADLINE_PASSED = "DEADLINE_PASSED"
     STARTING = "STARTING"
+    SNAPSHOT_REFUSED = "SNAPSHOT_REFUSED"
     INTERNAL = "INTERNAL"
 
 
@@ -73,6 +74,7 @@ CODES: Mapping[Reason | ShellReason, Code] = {
     ShellReason.OVERLOADED: Code.RESOURCE_EXHAUSTED,
     ShellReason.DEADLINE_PASSED: Code.DEADLINE_EXCEEDED,
     ShellReason.STARTING: Code.UNAVAILABLE,
+    ShellReason.SNAPSHOT_REFUSED: Code.UNAVAILABLE,
     ShellReason.INTERNAL: Code.INTERNAL,
 }
 """Every reason's gRPC code. A code says what the caller may do: repeat it unchanged, later, or not."""

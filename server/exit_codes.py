@@ -17,6 +17,10 @@ class ExitCode(IntEnum):
     """An address cannot be listened on: in use, not ours, not permitted."""
     FILES = 5
     """The data directory, the key file or a TLS file is missing, unreadable, malformed or too open."""
+    DATA = 6
+    """What the data directory holds is damaged, incomplete or of a newer version: a start refuses it."""
+    DISK = 7
+    """A write or an fsync failed while serving: nothing that was not written is acknowledged."""
 
 
 class StartError(Exception):

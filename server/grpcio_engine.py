@@ -57,14 +57,16 @@ class GrpcioEngine:
         message_bytes_max: int = limits.MESSAGE_BYTES_MAX,
         streams_max: int = limits.STREAMS_MAX,
         calls_max: int = limits.CALLS_MAX,
+        commit: Callable[[], None] = lambda: None,
     ) -> None:
         counts.track([*methods.unary, *methods.streams])
         self._failures = failures
+        self._commit = commit
         self._closing = asyncio.Event()
         self._server = grpc.aio.server(options=channel_options(message_bytes_max, streams_max))
         handlers = self._handlers(methods, counts)
         refusals = {
-            path: _unary_handler(path, _overloaded, counts.methods[path], failures)
+            path: _unary_handler(path, _overloaded, counts.methods[path], failures, commit)
             for path in methods.unary.keys() - methods.vital
         }
         self._server.add_generic_rpc_handlers((_Router(handlers, refusals, calls_max),))
@@ -135,7 +137,7 @@ class GrpcioEngine:
     def _handlers(self, methods: Methods, counts: Counts) -> dict[str, grpc.RpcMethodHandler[bytes, bytes]]:
         handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {}
         for path, unary in methods.unary.items():
-            handlers[path] = _unary_handler(path, unary, counts.methods[path], self._failures)
+            handlers[path] = _unary_handler(path, unary, counts.methods[path], self._failures, self._commit)
         for path, stream in methods.streams.items():
             call: Any = _stream(path, stream, counts.methods[path], self._failures, self._closing)
             handlers[path] = grpc.stream_stream_rpc_method_handler(call)
@@ -182,20 +184,21 @@ def _overloaded(_: bytes) -> bytes:
 
 
 def _unary_handler(
-    path: str, handler: Unary, counts: MethodCounts, failures: Failures
+    path: str, handler: Unary, counts: MethodCounts, failures: Failures, commit: Callable[[], None]
 ) -> grpc.RpcMethodHandler[bytes, bytes]:
-    call: Any = _unary(path, handler, counts, failures)
+    call: Any = _unary(path, handler, counts, failures, commit)
     return grpc.unary_unary_rpc_method_handler(call)
 
 
 def _unary(
-    path: str, handler: Unary, counts: MethodCounts, failures: Failures
+    path: str, handler: Unary, counts: MethodCounts, failures: Failures, commit: Callable[[], None]
 ) -> Callable[[bytes, Context], Awaitable[bytes]]:
     async def call(request: bytes, context: Context) -> bytes:
         started_ns = perf_counter_ns()
         try:
             _check_deadline(context)
             pending = handler(request)
+            commit()
             reply = pending if isinstance(pending, bytes) else await pending
         except asyncio.CancelledError:
             counts.observe(Code.CANCELLED, perf_counter_ns() - started_ns)

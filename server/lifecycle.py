@@ -13,9 +13,8 @@ from typing import Any
 
 import structlog
 
-from bandit.config import Config
+from bandit.config import Config, ConfigError
 from bandit.engine import Engine
-from bandit.state import State
 from bandit.token import Keys
 from server import collector, limits, metrics, reflection
 from server import http as http_port
@@ -23,21 +22,26 @@ from server.addresses import Address
 from server.clock import LearningClock
 from server.counts import Counts
 from server.degradation import LOOK_EVERY_S, Degradation
+from server.durability import Durability
+from server.durability_metrics import DurabilityCollector
 from server.errors import ShellReason
-from server.exit_codes import StartError
+from server.exit_codes import ExitCode, StartError
 from server.failures import Failures
 from server.grpcio_engine import GrpcioEngine
 from server.handlers import SERVICE, BanditHandlers
 from server.health import SERVICE as HEALTH_SERVICE
 from server.health import Health
-from server.keys import new_start_id, origin_name
+from server.keys import key_path
 from server.logs import places
 from server.methods import Methods
 from server.ngh2_engine import Ngh2Engine
+from server.opening import open_engine
 from server.operator_handlers import SERVICE as OPERATOR_SERVICE
 from server.operator_handlers import OperatorHandlers
+from server.rekey import rekey
 from server.reload import Reloader
 from server.settings import Settings
+from server.store import Store
 from server.tls import Tls
 from server.tls_watch import TlsWatch
 from server.warmup import in_daemon_thread, prepare_kernels
@@ -79,8 +83,9 @@ class Sidecar:
         self.listening: list[Address] = []
         self.operator_listening: Address | None = None
         self.http: http_port.HttpServer | None = None
+        self.durability: Durability | None = None
         self.stopped = asyncio.Event()
-        self.failed: BaseException | None = None
+        self.exit_code = ExitCode.OK
         self._source = source
         self._config = config
         self._keys = keys
@@ -93,10 +98,13 @@ class Sidecar:
 
         failures = Failures(self.counts)
         self._bandit = BanditHandlers(self.clock.now_us, self.counts, failures, settings.message_bytes_max)
+        data_methods = self._bandit.methods()
+        if settings.fsync == "always":
+            data_methods = data_methods.settled(self._settled)
         self._operator = OperatorHandlers(self.clock.now_us)
         shared = self.health.methods()
         self._data_server = self._server(
-            self._bandit.methods() | shared | reflection.methods([SERVICE, HEALTH_SERVICE]), failures
+            data_methods | shared | reflection.methods([SERVICE, HEALTH_SERVICE]), failures
         )
         self._operator_server = self._server(
             self._operator.methods() | shared | reflection.methods([OPERATOR_SERVICE, HEALTH_SERVICE]),
@@ -155,14 +163,27 @@ class Sidecar:
         await self._ready.wait()
 
     async def _make_ready(self) -> None:
-        engine = await in_daemon_thread(self._make_engine)
+        try:
+            store, engine = await in_daemon_thread(self._open)
+        except StartError as error:
+            self._refuse(error.code, problem=str(error))
+            return
+        except ConfigError as error:
+            self._refuse(ExitCode.CONFIG, problems=[str(problem) for problem in error.problems])
+            return
         if self._stopping:
             return
+        settings = self.settings
         self.engine = engine
-        self.reloader = Reloader(self._source, engine, self.clock.now_us, self.counts)
+        self.durability = Durability(store, settings.fsync, settings.snapshot_interval_s)
+        await self.durability.settled()
+        self.reloader = Reloader(self._source, engine, self.clock.now_us, self.counts, self._settled)
         self._registry.register(metrics.EngineCollector(engine, self.clock))
+        self._registry.register(DurabilityCollector(self.durability))
         self._bandit.engine = self._operator.engine = engine
-        self._operator.reloader = self.reloader
+        self._operator.reloader, self._operator.durability = self.reloader, self.durability
+        self._spawn(self.durability.look_after())
+        self._spawn(self.durability.take_snapshots())
         collector.freeze()
         self.counts.start_s = time.monotonic() - self._born_s
         self.health.set_serving()
@@ -171,16 +192,23 @@ class Sidecar:
             "ready", placements=len(engine.state.placements), seconds=round(self.counts.start_s, 3)
         )
 
-    def _make_engine(self) -> Engine:
+    def _open(self) -> tuple[Store, Engine]:
         prepare_kernels(self._log)
-        return Engine(
-            self._config,
-            self._keys,
-            origin=origin_name(),
-            start_id=new_start_id(),
-            now_us=self.clock.now_us(),
-            state=State(self.settings.ledger_bytes_max),
-        )
+        return open_engine(self.settings, self._config, self._keys, self.clock)
+
+    def _refuse(self, code: ExitCode, **facts: object) -> None:
+        """End a start that cannot go on."""
+        self.exit_code = code
+        self._log.error("cannot start", exit_code=int(code), **facts)
+        self.request_stop()
+
+    def _commit(self) -> None:
+        if self.durability is not None:
+            self.durability.commit()
+
+    async def _settled(self) -> None:
+        if self.durability is not None:
+            await self.durability.settled()
 
     async def _drain(self) -> None:
         grace_s = self.settings.drain_timeout_s
@@ -193,6 +221,8 @@ class Sidecar:
             await asyncio.gather(self._data_server.stop(grace_s), self._operator_server.stop(grace_s))
             if self.http is not None:
                 await asyncio.to_thread(self.http.stop)
+            if self.durability is not None:
+                await self.durability.close()
         finally:
             for task in self._tasks - {asyncio.current_task()}:
                 task.cancel()
@@ -219,6 +249,9 @@ class Sidecar:
         await self._ready.wait()
         if self.reloader is not None:
             await self.reloader.on_signal()
+        if self.engine is not None:
+            path = key_path(self.settings.key_file, self.settings.data_dir)
+            await rekey(path, self.engine.rekey, self.counts)
 
     async def _tick(self) -> None:
         """Turn once a second: proof of life for /healthz, and a look at what nobody asked about."""
@@ -260,8 +293,8 @@ class Sidecar:
         settings = self.settings
         bounds = settings.message_bytes_max, settings.streams_max, settings.calls_max
         if settings.transport == "grpcio":
-            return GrpcioEngine(methods, self.counts, failures, *bounds)
-        return Ngh2Engine(methods, self.counts, failures, *bounds, settings.connections_max)
+            return GrpcioEngine(methods, self.counts, failures, *bounds, self._commit)
+        return Ngh2Engine(methods, self.counts, failures, *bounds, settings.connections_max, self._commit)
 
     async def _renew_tls(self, tls: Tls) -> None:
         for server in (self._data_server, self._operator_server):
@@ -277,7 +310,7 @@ class Sidecar:
         self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()
         if error is not None:
-            self.failed = error
+            self.exit_code = ExitCode.FAILURE
             # no request is near: what it says may be logged
             self._log.error(
                 "internal error", error=type(error).__name__, text=str(error), places=places(error)

@@ -148,6 +148,12 @@ HTTP_REQUEST_MAX_S = 30.0
 KEY_FILE_BYTES_MAX = 32_768
 """Bytes of a key file at most: 255 keys, of 64 characters in hex each with its id."""
 
+FSYNC_INTERVAL_S = 1.0
+"""Seconds between two fsyncs of the journal with `--fsync interval`, as Redis's `everysec`."""
+
+CLOCK_AHEAD_MAX_S = 31 * 86_400
+"""Seconds after the last record at which a start takes the wall clock without being told to: a month off."""
+
 CLOCK_DEPARTURE_MAX_S = 300
 """Seconds by which the wall clock may depart from the learning clock before it is a warning."""
 

@@ -7,7 +7,7 @@ or `CallError`; anything else is an internal error.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from server.codes import Code
 
@@ -34,6 +34,19 @@ class Methods:
     unary: Mapping[str, Unary] = field(default_factory=dict)
     streams: Mapping[str, Stream] = field(default_factory=dict)
     vital: frozenset[str] = frozenset()
+
+    def settled(self, settle: Callable[[], Awaitable[None]]) -> "Methods":
+        """The same methods, whose unary replies wait for `settle`; refusals do not, they changed nothing."""
+
+        def settling(method: Unary) -> Unary:
+            async def later(reply: bytes | Awaitable[bytes]) -> bytes:
+                answer = reply if isinstance(reply, bytes) else await reply
+                await settle()
+                return answer
+
+            return lambda request: later(method(request))
+
+        return replace(self, unary={path: settling(method) for path, method in self.unary.items()})
 
     def __or__(self, other: "Methods") -> "Methods":
         return Methods(

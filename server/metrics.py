@@ -40,18 +40,18 @@ class ShellCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """The metrics now."""
-        yield _gauge("banditd_build_info", "1, labelled with the version", 1.0, version=VERSION)
-        yield _gauge(
+        yield gauge("banditd_build_info", "1, labelled with the version", 1.0, version=VERSION)
+        yield gauge(
             "banditd_ready", "1 while calls are served, 0 while starting and draining", float(self._serving())
         )
-        yield _gauge("banditd_start_seconds", "from the process's start to being ready", self._counts.start_s)
-        yield _gauge(
+        yield gauge("banditd_start_seconds", "from the process's start to being ready", self._counts.start_s)
+        yield gauge(
             "banditd_clock_departure_seconds",
             "wall clock minus learning clock",
             self._clock.departure_s(),
         )
         yield from self._calls()
-        yield _gauge(
+        yield gauge(
             "banditd_connections", "connections that are open (ngh2)", float(self._counts.connections)
         )
         ended = CounterMetricFamily(
@@ -72,16 +72,16 @@ class ShellCollector(Collector):
         for outcome, count in self._counts.outcomes.items():
             outcomes.add_metric([outcome.name], count)
         yield outcomes
-        yield _by_result("banditd_config_reloads", "reads of the configuration", self._counts.reloads)
-        yield _by_result("banditd_key_reloads", "attempts to take over a key file", self._counts.key_reloads)
+        yield by_result("banditd_config_reloads", "reads of the configuration", self._counts.reloads)
+        yield by_result("banditd_key_reloads", "attempts to take over a key file", self._counts.key_reloads)
         yield from self._tls()
 
     def _tls(self) -> Iterator[Metric]:
         expires_s = self._counts.tls_expires_s
         if expires_s is None:
             return
-        yield _gauge("banditd_tls_expires_timestamp_seconds", "when the certificate served ends", expires_s)
-        yield _by_result("banditd_tls_reloads", "attempts to take over TLS files", self._counts.tls_reloads)
+        yield gauge("banditd_tls_expires_timestamp_seconds", "when the certificate served ends", expires_s)
+        yield by_result("banditd_tls_reloads", "attempts to take over TLS files", self._counts.tls_reloads)
 
     def _calls(self) -> Iterator[Metric]:
         requests = CounterMetricFamily(
@@ -125,10 +125,10 @@ class EngineCollector(Collector):
             value=self._engine.tokens_invalid,
         )
         ledger = self._engine.state.ledger
-        yield _gauge(
+        yield gauge(
             "banditd_ledger_bytes", "memory that keeps rewards from being counted twice", ledger.bytes_held
         )
-        yield _gauge(
+        yield gauge(
             "banditd_ledger_bytes_max", "what it may grow to before rewards are refused", ledger.bytes_max
         )
 
@@ -156,13 +156,16 @@ class _PlacementFamilies:
             "largest relative error that a fresh factorisation found in a linear model",
             labels=["placement"],
         )
+        self.unrecorded = _counter(
+            "decisions_unrecorded", "choices that were not learned from, since the disk was full"
+        )
         self.strata_overflow = _counter("strata_overflow", "decisions beyond the strata that are kept")
 
     def all(self) -> list[Metric]:
         """Every family."""
         return [
             self.decisions, self.exposures, self.rewards, self.reward, self.share, self.degraded,
-            self.unknown_features, self.unknown_arms, self.strata_overflow, self.drift,
+            self.unknown_features, self.unknown_arms, self.strata_overflow, self.unrecorded, self.drift,
         ]  # fmt: skip
 
     def add(self, state: PlacementState, now_us: int) -> None:
@@ -189,6 +192,7 @@ class _PlacementFamilies:
         self.unknown_features.add_metric([name], counters.unknown_features)
         self.unknown_arms.add_metric([name], counters.unknown_arms)
         self.strata_overflow.add_metric([name], counters.strata_overflow)
+        self.unrecorded.add_metric([name], counters.unrecorded)
         models = state.models.by_prior.values()
         if models:
             self.drift.add_metric([name], max(model.drift for model in models))
@@ -209,13 +213,15 @@ def page(source: prometheus_client.CollectorRegistry) -> Page:
     return Page(HTTPStatus.OK, prometheus_client.CONTENT_TYPE_LATEST, body)
 
 
-def _gauge(name: str, text: str, value: float, **labels: str) -> Metric:
+def gauge(name: str, text: str, value: float, **labels: str) -> Metric:
+    """A gauge with one sample."""
     family = GaugeMetricFamily(name, text, labels=list(labels))
     family.add_metric(list(labels.values()), value)
     return family
 
 
-def _by_result(name: str, text: str, results: dict[str, int]) -> CounterMetricFamily:
+def by_result(name: str, text: str, results: dict[str, int]) -> CounterMetricFamily:
+    """A counter with one sample for each result."""
     family = CounterMetricFamily(name, text, labels=["result"])
     for result, count in list(results.items()):
         family.add_metric([result], count)

@@ -7,6 +7,7 @@ answered, of `server/turns.py`; what is answered, of `server/answers.py`; when p
 
 import asyncio
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from time import perf_counter_ns
@@ -44,6 +45,7 @@ class Ngh2Engine:
         streams_max: int = limits.STREAMS_MAX,
         calls_max: int = limits.CALLS_MAX,
         connections_max: int = limits.CONNECTIONS_MAX,
+        commit: Callable[[], None] = lambda: None,
     ) -> None:
         counts.track([*methods.unary, *methods.streams])
         self._routes = routes(methods, counts)
@@ -53,7 +55,7 @@ class Ngh2Engine:
         self._streams_max = streams_max
         self._connections_max = connections_max
         self._answers = Answers(failures)
-        self._turns = Turns(self._answers.answer, self._soon, calls_max)
+        self._turns = Turns(self._answers.answer, self._soon, calls_max, commit)
         self._answers.turns = self._turns
         self._parts = Budget(limits.PART_BYTES_MAX)
         self._buffer = memoryview(bytearray(limits.READ_BYTES))

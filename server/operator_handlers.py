@@ -1,4 +1,4 @@
-"""The operator's service as functions of bytes: how placements stand, reading the configuration again."""
+"""The operator's service as functions of bytes: how placements stand, reloads, snapshots."""
 
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -10,6 +10,8 @@ from bandit.errors import BanditError, Reason
 from bandit.placement import PlacementState
 from server import limits
 from server.codec import decode
+from server.durability import Durability
+from server.errors import ShellError, ShellReason
 from server.handlers import ready
 from server.methods import Methods
 from server.pb import bandit_pb2 as pb
@@ -32,11 +34,12 @@ POLICY_KINDS = {
 
 
 class OperatorHandlers:
-    """ListPlacements and ReloadConfig. `engine` and `reloader` are set while calls are served."""
+    """ListPlacements, ReloadConfig and TakeSnapshot. What they act on is set while calls are served."""
 
     def __init__(self, now_us: Callable[[], int]) -> None:
         self.engine: Engine | None = None
         self.reloader: Reloader | None = None
+        self.durability: Durability | None = None
         self._now_us = now_us
 
     def methods(self) -> Methods:
@@ -45,6 +48,7 @@ class OperatorHandlers:
             unary={
                 f"/{SERVICE}/ListPlacements": self.list_placements,
                 f"/{SERVICE}/ReloadConfig": self.reload_config,
+                f"/{SERVICE}/TakeSnapshot": self.take_snapshot,
             }
         )
 
@@ -64,6 +68,25 @@ class OperatorHandlers:
         ready(self.engine)
         decode(pb.ReloadConfigRequest, data, limits.MESSAGE_BYTES_MAX)
         return self._reload()
+
+    def take_snapshot(self, data: bytes) -> Awaitable[bytes]:
+        """TakeSnapshotRequest → TakeSnapshotResponse, when it is on the disk."""
+        ready(self.engine)
+        decode(pb.TakeSnapshotRequest, data, limits.MESSAGE_BYTES_MAX)
+        return self._snapshot()
+
+    async def _snapshot(self) -> bytes:
+        assert self.durability is not None  # noqa: S101 - as in _reload
+        taken = await self.durability.take_snapshot()
+        if taken is None:
+            raise ShellError(
+                ShellReason.SNAPSHOT_REFUSED,
+                "no snapshot was taken, the log says why; the journal still has everything; make room on the "
+                "data directory's disk, and ask again",
+            )
+        return pb.TakeSnapshotResponse(
+            file=taken.path.name, sequence=taken.sequence, size_bytes=taken.path.stat().st_size
+        ).SerializeToString()
 
     async def _reload(self) -> bytes:
         assert self.reloader is not None  # noqa: S101 - it is set before the engine is

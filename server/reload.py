@@ -4,7 +4,7 @@ It is parsed off the event loop and swapped in between requests.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 
 import structlog
@@ -32,12 +32,21 @@ class Reloaded(NamedTuple):
 
 
 class Reloader:
-    """Reads the configuration again, one attempt at a time. A bad one changes nothing."""
+    """Reads the configuration again, one attempt at a time. A bad one changes nothing.
+
+    `settle` makes sure that one that was taken over stays so.
+    """
 
     def __init__(
-        self, source: Callable[[], Config], engine: Engine, now_us: Callable[[], int], counts: Counts
+        self,
+        source: Callable[[], Config],
+        engine: Engine,
+        now_us: Callable[[], int],
+        counts: Counts,
+        settle: Callable[[], Awaitable[None]],
     ) -> None:
         self._source = source
+        self._settle = settle
         self._engine = engine
         self._now_us = now_us
         self._counts = counts
@@ -54,6 +63,7 @@ class Reloader:
             try:
                 config, result = await asyncio.to_thread(self._read, before)
                 self._engine.reconfigure(config, self._now_us())
+                await self._settle()
             except Exception as error:
                 self._counts.reloads["refused"] += 1
                 if not isinstance(error, ConfigError):

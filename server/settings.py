@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from bandit.limits import LEDGER_BYTES_MAX
+from bandit.limits import JOURNAL_SEGMENT_BYTES, LEDGER_BYTES_MAX
 from server import limits
 from server.addresses import Address
 from server.exit_codes import ExitCode, StartError
@@ -12,6 +12,9 @@ from server.tls import TlsFiles
 
 Transport = Literal["ngh2", "grpcio"]
 """The engines of gRPC: ours, and the reference."""
+
+Fsync = Literal["always", "interval", "never"]
+"""What a power cut may lose: nothing acknowledged; the last second; what the system has not written yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,12 @@ class Settings:
     calls_max: int = limits.CALLS_MAX
     connections_max: int = limits.CONNECTIONS_MAX
     ledger_bytes_max: int = LEDGER_BYTES_MAX
+    fsync: Fsync = "interval"
+    snapshot_interval_s: float = 60.0
+    journal_keep_s: float = 0.0
+    journal_max_bytes: int = 0
+    journal_segment_bytes: int = JOURNAL_SEGMENT_BYTES
+    accept_clock: bool = False
 
     def check(self) -> None:
         """Refuse what would be served to others in the open. Raises `StartError`."""

@@ -48,7 +48,8 @@ class Turns:
     """The calls that wait, of all connections of an engine.
 
     `answer` answers one call; `soon` runs a function at the next turn of the event loop, after sockets were
-    read. `calls_max` bounds the calls in flight, `bytes_max` the bytes of those that wait.
+    read. `commit` makes sure of what was done, once a turn, before any answer leaves. `calls_max` bounds the
+    calls in flight, `bytes_max` the bytes of those that wait.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Turns:
         answer: Answer,
         soon: Callable[[Callable[[], None]], object],
         calls_max: int = limits.CALLS_MAX,
+        commit: Callable[[], None] = lambda: None,
         bytes_max: int = limits.CALL_BYTES_MAX,
     ) -> None:
         self.pending = 0
@@ -63,6 +65,7 @@ class Turns:
         self._answer = answer
         self._soon = soon
         self._calls_max = calls_max
+        self._commit = commit
         self._bytes_max = bytes_max
         self._round: deque[Connection] = deque()
         self._waiting = 0
@@ -122,6 +125,7 @@ class Turns:
             if connection.waiting:
                 self._round.append(connection)
         self._turned_ns = now_ns
+        self._commit()
         touched, self._touched = self._touched, []
         for connection in touched:
             connection.touched = False

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bandit.limits import LEDGER_BYTES_MAX
+from bandit.limits import JOURNAL_SEGMENT_BYTES, LEDGER_BYTES_MAX
 from server import limits
 from server.addresses import OPERATOR_SOCKET, Address, parse_address
 from server.exit_codes import ExitCode, StartError
-from server.settings import Settings, Transport
+from server.settings import Fsync, Settings, Transport
 from server.tls import TlsFiles
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("data"),
     show_default=True,
-    help="Where the key and the operator's socket live.",
+    help="Where the key, the operator's socket and all that is learned live.",
 )
 @click.option(
     "--listen",
@@ -150,6 +150,46 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     show_default=True,
     help="Memory for what keeps rewards from being counted twice.",
 )
+@click.option(
+    "--fsync",
+    type=click.Choice(["always", "interval", "never"]),
+    default="interval",
+    show_default=True,
+    help="What a power cut may lose: nothing acknowledged, the last second, or what the system held back.",
+)
+@click.option(
+    "--snapshot-interval",
+    type=DurationType(),
+    default="60s",
+    show_default=True,
+    help="How often a snapshot is taken; 0s: only when asked for, and at the stop.",
+)
+@click.option(
+    "--journal-keep",
+    type=DurationType(),
+    default="0s",
+    show_default=True,
+    help="How long journal that snapshots hold is kept, for explain, export and evaluate.",
+)
+@click.option(
+    "--journal-max-bytes",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Most bytes of journal that --journal-keep keeps; 0: any.",
+)
+@click.option(
+    "--journal-segment-bytes",
+    type=click.IntRange(2**20, 2**30),
+    default=JOURNAL_SEGMENT_BYTES,
+    show_default=True,
+    help="Bytes of each of the journal's files.",
+)
+@click.option(
+    "--accept-clock",
+    is_flag=True,
+    help="Believe a wall clock that is more than 31 days ahead of the last record.",
+)
 def serve(
     *,
     config: Path | None,
@@ -169,6 +209,12 @@ def serve(
     calls_max: int,
     connections_max: int,
     ledger_bytes_max: int,
+    fsync: Fsync,
+    snapshot_interval: float,
+    journal_keep: float,
+    journal_max_bytes: int,
+    journal_segment_bytes: int,
+    accept_clock: bool,
 ) -> None:
     """Choose and learn: run the sidecar until SIGTERM or SIGINT; SIGHUP reads the configuration again."""
     settings = Settings(
@@ -187,6 +233,12 @@ def serve(
         calls_max=calls_max,
         connections_max=connections_max,
         ledger_bytes_max=ledger_bytes_max,
+        fsync=fsync,
+        snapshot_interval_s=snapshot_interval,
+        journal_keep_s=journal_keep,
+        journal_max_bytes=journal_max_bytes,
+        journal_segment_bytes=journal_segment_bytes,
+        accept_clock=accept_clock,
     )
     if http.path:
         raise click.BadParameter("expected HOST:PORT", param_hint="--http")
@@ -263,7 +315,7 @@ def _serve(settings: Settings, path: Path, config: "Config") -> ExitCode:
             loop.add_signal_handler(number, sidecar.request_stop)
         loop.add_signal_handler(signal.SIGHUP, sidecar.request_reload)
         await sidecar.stopped.wait()
-        return ExitCode.OK if sidecar.failed is None else ExitCode.FAILURE
+        return sidecar.exit_code
 
     _raise_descriptor_limit(settings.connections_max + limits.DESCRIPTORS_SPARE)
     sys.setswitchinterval(limits.SWITCH_INTERVAL_S)

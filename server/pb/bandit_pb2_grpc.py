@@ -286,6 +286,11 @@ class OperatorServiceStub:
                 request_serializer=bandit_dot_v1_dot_bandit__pb2.ReloadConfigRequest.SerializeToString,
                 response_deserializer=bandit_dot_v1_dot_bandit__pb2.ReloadConfigResponse.FromString,
                 _registered_method=True)
+        self.TakeSnapshot = channel.unary_unary(
+                '/bandit.v1.OperatorService/TakeSnapshot',
+                request_serializer=bandit_dot_v1_dot_bandit__pb2.TakeSnapshotRequest.SerializeToString,
+                response_deserializer=bandit_dot_v1_dot_bandit__pb2.TakeSnapshotResponse.FromString,
+                _registered_method=True)
 
 
 class OperatorServiceServicer:
@@ -312,6 +317,16 @@ class OperatorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def TakeSnapshot(self, request, context):
+        """Takes a snapshot now, besides those that are taken by themselves, and answers when it is on the disk: before
+        a backup, for instance. Calls are answered meanwhile.
+
+        UNAVAILABLE          SNAPSHOT_REFUSED: there is no space for it. The journal still has everything.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_OperatorServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -324,6 +339,11 @@ def add_OperatorServiceServicer_to_server(servicer, server):
                     servicer.ReloadConfig,
                     request_deserializer=bandit_dot_v1_dot_bandit__pb2.ReloadConfigRequest.FromString,
                     response_serializer=bandit_dot_v1_dot_bandit__pb2.ReloadConfigResponse.SerializeToString,
+            ),
+            'TakeSnapshot': grpc.unary_unary_rpc_method_handler(
+                    servicer.TakeSnapshot,
+                    request_deserializer=bandit_dot_v1_dot_bandit__pb2.TakeSnapshotRequest.FromString,
+                    response_serializer=bandit_dot_v1_dot_bandit__pb2.TakeSnapshotResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -382,6 +402,33 @@ class OperatorService:
             '/bandit.v1.OperatorService/ReloadConfig',
             bandit_dot_v1_dot_bandit__pb2.ReloadConfigRequest.SerializeToString,
             bandit_dot_v1_dot_bandit__pb2.ReloadConfigResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TakeSnapshot(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bandit.v1.OperatorService/TakeSnapshot',
+            bandit_dot_v1_dot_bandit__pb2.TakeSnapshotRequest.SerializeToString,
+            bandit_dot_v1_dot_bandit__pb2.TakeSnapshotResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -82,7 +82,7 @@ def test_the_golden_journal_is_read(tmp_path: Path) -> None:
 
 
 def test_segments_are_what_the_page_says(tmp_path: Path) -> None:
-    """Written by the reference and by the journal, over rotations: the same bytes, zeros behind."""
+    """Written by the reference and by the journal, over rotations: the same bytes, zeros behind the last."""
     write(tmp_path, PAYLOADS)
     rest, position = list(PAYLOADS), Position(1, 0)
     assert len(paths_of(tmp_path)) > 5
@@ -91,7 +91,7 @@ def test_segments_are_what_the_page_says(tmp_path: Path) -> None:
         found = frames.Frames(str(path), data)
         count = len(list(found))
         expected = segment(*position, rest[:count])
-        assert data == expected.ljust(SEGMENT, b"\0")
+        assert data == (expected if path != paths_of(tmp_path)[-1] else expected.ljust(SEGMENT, b"\0"))
         rest, position = rest[count:], found.position
     assert rest == []
     assert (tmp_path / AHEAD[0]).read_bytes() == bytes(SEGMENT)

@@ -124,7 +124,7 @@ def test_rotating_begins_a_segment_here(tmp_path: Path) -> None:
     journal.append(b"two")
     calls = len(disk.files.calls)
     journal.rotate()
-    assert disk.files.calls[calls:] == "write fsync close write fsync rename fsync_dir".split()
+    assert disk.files.calls[calls:] == "write truncate fsync close write fsync rename fsync_dir".split()
     assert [segment.first for segment in segments(tmp_path)] == [1, 3]
     assert journal.flush() == 2
     journal.rotate()

@@ -26,7 +26,8 @@ def test_segments_are_listed(tmp_path: Path) -> None:
     """In order, with their lengths; other files are none, and names that cannot be are refused."""
     write(tmp_path, PAYLOADS[:12])
     found = segments(tmp_path)
-    assert found[0] == Segment(1, tmp_path / name_of(1), SEGMENT)
+    assert found[0] == Segment(1, tmp_path / name_of(1), (tmp_path / name_of(1)).stat().st_size)
+    assert found[0].bytes <= SEGMENT == found[-1].bytes
     assert [segment.path for segment in found] == sorted(tmp_path.glob("*.journal"))
     assert [name_of(segment.first) for segment in found] == [segment.path.name for segment in found]
     (tmp_path / "copy.journal").write_bytes(b"")

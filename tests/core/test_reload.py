@@ -294,7 +294,7 @@ def test_late_stays_late_when_the_configuration_has_been_forgotten() -> None:
     world = World(p=simple())
     choice = world.choose()
     world.reload(p=simple("a", "b", "c"))
-    world.now += 3 * DAY
+    world.now += 31 * DAY
     world.choose()
     assert len(world.engine.state.schemas) == 1
     assert world.reward(choice) is Outcome.LATE

@@ -163,6 +163,7 @@ def settings_in(folder: Path, **changes: Any) -> Settings:
         "listen": (LOOPBACK,),
         "operator_listen": Address(path=str(folder / "operator.sock")),
         "http": LOOPBACK,
+        "journal_segment_bytes": 2**20,
     }
     return Settings(**(fixed | changes))
 

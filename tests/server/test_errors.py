@@ -104,6 +104,8 @@ CASES: dict[Reason | ShellReason, tuple[Code, Call]] = {
 
 ELSEWHERE = {
     Reason.LEDGER_FULL,
+    Reason.JOURNAL_FULL,
+    ShellReason.SNAPSHOT_REFUSED,
     ShellReason.STARTING,
     ShellReason.DEADLINE_PASSED,
     ShellReason.METADATA_TOO_LARGE,

@@ -72,7 +72,7 @@ def test_frequencies_match_propensities(
     `web` has three arms in scope of the ramp, `app` two, `tv` two outside of it, where only static serves.
     Exposures are deferred and time stands still, so every decision has the same propensities.
     """
-    monkeypatch.setattr("server.lifecycle.new_start_id", lambda: bytes(16))
+    monkeypatch.setattr("server.opening.new_start_id", lambda: bytes(16))
     now_ns = [NOW_NS]
     with running(loop, tmp_path, CONFIG, clock=LearningClock(lambda: NOW_NS, lambda: now_ns[0])) as server:
         learn(server)

@@ -156,14 +156,18 @@ def test_missing_tls_files_are_refused(tmp_path: Path) -> None:
 
 
 def test_without_a_configuration_the_example_is_served(tmp_path: Path) -> None:
-    """The log says so, the key is made for its owner alone, and nothing else lies in the data directory."""
+    """The log says so, and the key and all that will be learned lie in the data directory, for its owner."""
     with process(tmp_path, "--listen", f"unix:{tmp_path}/data.sock") as server:
         assert server.wait_for("no --config: serving the embedded example")["config"] == str(DEMO)
         ready = server.wait_for("ready")
         assert ready["placements"] == 1
         data = tmp_path / "data"
-        assert sorted(path.name for path in data.iterdir()) == ["lock", "operator.sock", "secret.key"]
-        assert {stat.S_IMODE(path.stat().st_mode) for path in data.iterdir()} == {0o600}
+        folders = [path for path in data.iterdir() if path.is_dir()]
+        files = [path for path in data.rglob("*") if not path.is_dir()]
+        assert sorted(path.name for path in folders) == ["journal", "ledger", "snapshots"]
+        assert {"lock", "operator.sock", "secret.key"} <= {path.name for path in files}
+        assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
+        assert {stat.S_IMODE(path.stat().st_mode) for path in folders} == {0o700}
         assert stat.S_IMODE(data.stat().st_mode) == 0o700
 
 
@@ -200,10 +204,10 @@ def test_an_engine_that_cannot_be_made_ends_the_process(
     def broken(_: object) -> None:
         raise MemoryError("no room for arms")
 
-    monkeypatch.setattr("server.lifecycle.Sidecar._make_engine", broken)
+    monkeypatch.setattr("server.lifecycle.Sidecar._open", broken)
     with structlog.testing.capture_logs() as lines, running(loop, tmp_path, wait=False) as server:
         loop.run(server.sidecar.stopped.wait())
-        assert isinstance(server.sidecar.failed, MemoryError)
+        assert server.sidecar.exit_code is ExitCode.FAILURE
     assert [line["text"] for line in lines if line["event"] == "internal error"] == ["no room for arms"]
     assert not (tmp_path / "operator.sock").exists()
 

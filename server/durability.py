@@ -1,0 +1,158 @@
+"""Keeps a store's promises while calls are answered: hands records over, syncs, takes snapshots, makes room.
+
+What may wait for the disk runs in threads; the event loop never does, but for the short write of `commit`.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from contextlib import closing
+from typing import NoReturn
+
+import structlog
+
+from bandit.fields import SectionError
+from bandit.journal import JournalFull
+from server import limits
+from server.exit_codes import ExitCode
+from server.recovery import Taken
+from server.settings import Fsync
+from server.store import Store, Work, is_full
+
+
+def end_process(error: BaseException) -> NoReturn:
+    """End at once, without a reply: nobody can tell what of the last records is on the disk."""
+    structlog.get_logger().critical(
+        "the disk failed; ending without a reply, so that nothing is acknowledged that was not written",
+        error=str(error),
+        exit_code=int(ExitCode.DISK),
+    )
+    os._exit(ExitCode.DISK)
+
+
+class Durability:
+    """Runs a store within an event loop. `end` is called on an error of the disk that is not a full one.
+
+    `snapshot_interval_s` 0: snapshots are taken when asked for, and at the end.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        fsync: Fsync,
+        snapshot_interval_s: float,
+        end: Callable[[BaseException], NoReturn] = end_process,
+    ) -> None:
+        self.store = store
+        self.synced = 0
+        """number of the last record that is known to be on the disk"""
+        self.snapshots = {"taken": 0, "refused": 0}
+        """how often one was taken, or given up on a full disk"""
+        self.snapshot_s = 0.0
+        """how long the last one took"""
+        self.snapshot_at_s = 0.0
+        """when the last one was taken, by the wall clock"""
+        self._fsync = fsync
+        self._interval_s = snapshot_interval_s
+        self._end = end
+        self._syncing: asyncio.Task[None] | None = None
+        self._taking = asyncio.Lock()
+        self._was_full = False
+        self._log = structlog.get_logger()
+
+    def commit(self) -> None:
+        """Hand every record to the kernel: to be called before a reply leaves."""
+        try:
+            self.store.flush()
+        except OSError as error:
+            self._end(error)
+
+    async def settled(self) -> None:
+        """Return when what was recorded so far may be acknowledged: with `always`, when it is synced.
+
+        One fsync serves all that wait.
+        """
+        self.commit()
+        through = self.store.sequence
+        while self._fsync == "always" and self.synced < through:
+            if self._syncing is None or self._syncing.done():
+                self._syncing = asyncio.get_running_loop().create_task(self._sync())
+            await asyncio.shield(self._syncing)
+
+    async def look_after(self) -> None:
+        """Sync once a second, and keep the journal's next segment allocated."""
+        while True:
+            await asyncio.sleep(limits.FSYNC_INTERVAL_S)
+            await self._allocate()
+            if self._fsync == "interval" and self.synced < self.store.sequence:
+                await self._sync()
+
+    async def take_snapshots(self) -> None:
+        """Take a snapshot every now and then, if anything was recorded since the last one."""
+        while self._interval_s:
+            await asyncio.sleep(self._interval_s)
+            taken = self.store.taken
+            if taken is None or taken.sequence < self.store.sequence:
+                await self.take_snapshot()
+
+    async def take_snapshot(self, *, closed: bool = False) -> Taken | None:
+        """Take a snapshot now; None if there is no space for one. `closed`: nothing follows it."""
+        async with self._taking:
+            began_s = time.monotonic()
+            try:
+                with closing(self.store.snapshot(closed=closed)) as steps:
+                    for work in steps:
+                        await self._done(work)
+            except (OSError, JournalFull, SectionError) as error:
+                if isinstance(error, OSError) and not is_full(error):
+                    self._end(error)
+                self.snapshots["refused"] += 1
+                self._log.error("no snapshot was taken; the journal still has everything", problem=str(error))
+                return None
+            self.snapshots["taken"] += 1
+            self.snapshot_s, self.snapshot_at_s = time.monotonic() - began_s, time.time()
+            return self.store.taken
+
+    async def close(self) -> None:
+        """Take a last snapshot and end the journal. No more records may come."""
+        await self.take_snapshot(closed=True)
+        try:
+            await asyncio.to_thread(self.store.close)
+        except OSError as error:
+            self._end(error)
+
+    async def _done(self, work: Work | None) -> None:
+        if work is None:
+            await asyncio.sleep(0)
+        else:
+            await asyncio.to_thread(work)
+
+    async def _sync(self) -> None:
+        self.commit()
+        try:
+            through = await asyncio.to_thread(self.store.begin_sync().run)
+        except OSError as error:
+            self._end(error)
+        self.synced = max(self.synced, through)
+
+    async def _allocate(self) -> None:
+        """Allocate the journal's next segment, if it is due; say when that begins or ceases to fail."""
+        try:
+            allocation = self.store.begin_allocation()
+            if allocation is not None:
+                await asyncio.to_thread(allocation.run)
+        except (OSError, JournalFull) as error:
+            if not is_full(error):
+                self._end(error)
+            if not self._was_full:
+                self._log.error(
+                    "the disk is full: once the segment is, Choose goes on unlearned and rewards "
+                    "are refused; make room",
+                    problem=str(error),
+                )
+            self._was_full = True
+            return
+        if self._was_full:
+            self._was_full = False
+            self._log.info("the journal has space again")
