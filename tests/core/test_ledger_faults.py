@@ -162,6 +162,23 @@ def test_an_error_at_any_call_is_raised_and_mends(tmp_path: Path, number: int, e
         assert names(folder) == {one.name for listing, _ in (kept[-1], taken) for one in listing}
 
 
+def test_what_is_listed_is_on_the_disk(tmp_path: Path) -> None:
+    """Each file is synced behind its last write, and the folder behind them when it has a new name."""
+    kept = lived(tmp_path, 0)
+    for number, fresh in enumerate((True, False, True, False)):
+        seen: list[tuple[str, Any]] = []
+        files = Faulty(lambda name, _, arguments, seen=seen: seen.append((name, arguments[0])))
+        life = Life(tmp_path, kept[-1][0], files)
+        life.serve(number)
+        kept.append(life.snapshot(number))
+        descriptors = {argument for name, argument in seen if name == "write"}
+        assert len(descriptors) == len(WINDOWS)
+        for descriptor in descriptors:
+            last = [name for name, argument in seen if argument == descriptor and name in {"write", "fsync"}]
+            assert last[-2:] == ["write", "fsync"]
+        assert (seen[-1] == ("fsync_dir", tmp_path)) == fresh
+
+
 LIMITED = """
 import resource, sys
 from pathlib import Path

@@ -97,6 +97,16 @@ def test_loaded_news_give_the_same_ledger(operations: list[Operation], at_once: 
     assert content(other) == content(ledger)
 
 
+def test_a_sum_begins_with_nothing() -> None:
+    """-0.0 adds up as where the ledger lived: with an id it is 0.0, without one it stays, and is nothing."""
+    ledger, other = Ledger(LEDGER_BYTES_MAX, noting=True), Ledger(LEDGER_BYTES_MAX)
+    for counter, id_keys in enumerate([(7,), (0,), (0, 7), (0, 7, 8), (7, 0), (7, 8)], 1):
+        for id_key in id_keys:
+            ledger.count(DAY, NOW, decision_key(0, counter), -0.0, id_key)
+    other.load(ledger.take_news())
+    assert content(other) == content(ledger)
+
+
 def test_large_tables_are_the_same() -> None:
     """50,000 events over a few chunks, a third under few keys with many ids each: bits and bytes agree."""
     rng = np.random.default_rng(5)
