@@ -1,6 +1,6 @@
 """What a data directory holds, read beside a server that may be writing there: nothing is changed."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -89,18 +89,28 @@ class _Followed(NamedTuple):
     strata: Strata
 
 
+def readable_snapshots(data_dir: Path) -> list[Snapshot]:
+    """Return the snapshots, oldest first, but for those that are damaged, of a newer version, or gone."""
+    folder = Folders.of(data_dir).snapshots
+    paths = reversed(snapshots(folder)) if folder.is_dir() else []
+    return [snapshot for snapshot in map(_read, paths) if snapshot]
+
+
+def _read(path: Path) -> Snapshot | None:
+    try:
+        return read_snapshot(path)
+    except (CorruptSnapshot, NewerSnapshot, FileNotFoundError):
+        return None
+
+
 class Meanings:
     """What decisions refer to by number, as far as a data directory tells: configurations and strata.
 
-    `schemas` are configurations by schema id. Begins with what snapshots say, and is told the records of
-    `frames`, in order. With `only` it follows the strata of that placement alone.
+    `schemas` are configurations by schema id. Begins with what snapshots (oldest first) say, and is told the
+    records of `frames`, in order. With `only` it follows the strata of that placement alone.
     """
 
-    def __init__(self, data_dir: Path, only: str | None = None) -> None:
-        folders = Folders.of(data_dir)
-        paths = snapshots(folders.snapshots) if folders.snapshots.is_dir() else []
-        kept = [snapshot for snapshot in map(_readable, reversed(paths)) if snapshot]
-        self.newest = kept[-1] if kept else None
+    def __init__(self, data_dir: Path, kept: Sequence[Snapshot], only: str | None = None) -> None:
         self.schemas: dict[bytes, Placement] = {}
         for snapshot in kept:
             self.schemas |= snapshot.head.schemas
@@ -108,8 +118,8 @@ class Meanings:
         self._followed: dict[str, _Followed] = {}
         self._held: dict[str, int] = {}
         self._known_from = 1
-        """the first record after which strata are known"""
-        first = next((segment.first for segment in segments(folders.journal)), 1)
+        """the first record from which on strata are followed"""
+        first = next((segment.first for segment in segments(Folders.of(data_dir).journal)), 1)
         if first > 1 and kept:
             self._begin_with(kept[0])
         elif first > 1:
@@ -160,11 +170,3 @@ class Meanings:
         before = {arm.id: k for k, arm in enumerate(held.config.arms)}
         arms = [before.get(arm.id, -1) for arm in new.arms]
         return _Followed(new, held.strata.rearranged(held.config, new, arms))
-
-
-def _readable(path: Path) -> Snapshot | None:
-    """Return a snapshot; None for one that is damaged or of a newer version, or gone."""
-    try:
-        return read_snapshot(path)
-    except (CorruptSnapshot, NewerSnapshot, FileNotFoundError):
-        return None

@@ -16,19 +16,37 @@ class Event(NamedTuple):
     time_us: int | None
 
 
-def context(schema: Placement, x: bytes) -> Iterator[tuple[str, float]]:
-    """Yield the columns that x sets, by name, and their values; without the bias, which is always 1."""
-    names = column_names(schema)
+def context(schema: Placement | None, x: bytes) -> Iterator[tuple[str, float]]:
+    """Yield the columns that x sets, by name, and their values; without the bias, which is always 1.
+
+    Of a configuration that is not known, they are named by number.
+    """
+    names = column_names(schema) if schema else None
     index, value = entries(x)
     for column, entry in zip(index.tolist(), value.tolist(), strict=True):
         if column:
-            yield names[column], entry
+            yield names[column] if names else numbered(column), entry
 
 
-def probabilities(schema: Placement, decision: Decision) -> Iterator[tuple[str, float]]:
+def probabilities(schema: Placement | None, decision: Decision) -> Iterator[tuple[str, float]]:
     """Yield every policy's name and its probability of the decision's arm."""
-    for policy, probability in zip(schema.policies, decision.probabilities, strict=True):
-        yield policy.name, probability
+    for number, probability in enumerate(decision.probabilities):
+        yield policy_name(schema, number), probability
+
+
+def policy_name(schema: Placement | None, policy: int) -> str:
+    """Return a policy's name."""
+    return schema.policies[policy].name if schema else numbered(policy)
+
+
+def arm_name(schema: Placement | None, arm: int) -> str:
+    """Return an arm's id."""
+    return schema.arms[arm].id if schema else numbered(arm)
+
+
+def numbered(number: int) -> str:
+    """Return what stands for the name of something whose configuration is not known."""
+    return f"#{number}"
 
 
 def earned(reward: Reward, events: Iterable[Event]) -> float:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from bandit.config import EXPOSURE, Placement
 from bandit.decision import Decision
 from bandit.strata import Stratum
-from server.readable import Event, context, earned, probabilities
+from server.readable import Event, arm_name, context, earned, policy_name, probabilities
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +62,8 @@ COLUMNS = (
     Column("window_end", _TIME, lambda row: row.decision.time_us + row.schema.reward.window_us),
     Column("placement", _TEXT, lambda row: row.schema.name),
     Column("schema", _TEXT, lambda row: row.schema.schema_id.hex()),
-    Column("policy", _TEXT, lambda row: row.schema.policies[row.decision.policy].name),
-    Column("arm", _TEXT, lambda row: row.schema.arms[row.decision.arm].id),
+    Column("policy", _TEXT, lambda row: policy_name(row.schema, row.decision.policy)),
+    Column("arm", _TEXT, lambda row: arm_name(row.schema, row.decision.arm)),
     Column("eligible", pa.list_(_TEXT), Row.eligible),
     Column("propensity", pa.float64(), lambda row: row.decision.propensity),
     Column(

@@ -18,7 +18,7 @@ from bandit.config import EXPOSURE
 from bandit.decision import Decision
 from bandit.record_codec import CONFIGURED, DECIDED, EXPOSED, REWARDED, STRATUM_OPENED, decode
 from bandit.records import Decided, Exposed, Rewarded
-from server.data_reading import Meanings, consistently, frames
+from server.data_reading import Meanings, consistently, frames, readable_snapshots
 from server.exit_codes import ExitCode, StartError
 from server.exporting.columns import SCHEMA, Row, batch
 from server.exporting.events import EventTable
@@ -106,7 +106,7 @@ def _events(data_dir: Path, selection: Selection, summary: Summary) -> EventTabl
 
 def _rows(data_dir: Path, selection: Selection, events: EventTable, summary: Summary) -> Iterator[Row]:
     """The second pass: every selected decision, with its events."""
-    meanings = Meanings(data_dir, selection.placement)
+    meanings = Meanings(data_dir, readable_snapshots(data_dir), selection.placement)
     for sequence, payload in frames(data_dir):
         if sequence > summary.last:
             break
