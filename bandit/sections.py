@@ -6,6 +6,7 @@ from anywhere: what no state can have packed is a SectionError, never another ex
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, NoReturn
@@ -41,7 +42,7 @@ HEAD, PLACEMENT, FOOTER = "head", "placement", "footer"
 
 _STARTS_MAX = 1 << 16
 """What the ledger's keys have room for."""
-_FILE_NAME_BYTES_MAX = 255
+_LEDGER_FILE = re.compile(r"[0-9A-Za-z_-]{1,64}\.ledger")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ class Footer(NamedTuple):
         ledger = []
         files = fields.inner("ledger")
         for name in fields.members("ledger"):
-            if not name.endswith(".ledger") or "/" in name or len(name.encode()) > _FILE_NAME_BYTES_MAX:
+            if not _LEDGER_FILE.fullmatch(name):
                 raise fields.refuse("ledger", "names of ledger files", name)
             file = files.inner(name)
             ledger.append(Listed(name, file.integer("bytes", 0), file.integer("chain", 0, 2**32 - 1)))

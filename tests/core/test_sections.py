@@ -328,6 +328,7 @@ FOOTER_CHANGES: Mapping[str, tuple[Change, str]] = {
     "too many sections": (put("sections", 1001), "sections: expected an integer from 0 to 1000"),
     "closed as a string": (put("closed", "yes"), "closed: expected true or false"),
     "a path": (put("ledger", {"../x.ledger": {}}), "ledger: expected names of ledger files"),
+    "a name with a zero": (put("ledger", {"\0.ledger": {}}), "ledger: expected names of ledger files"),
     "another file": (put("ledger", {"secret.key": {}}), "ledger: expected names of ledger files"),
     "no bytes": (put("ledger", {"1.ledger": {"chain": 1}}), r"ledger.1.ledger.bytes: expected an integer"),
     "a chain of 33 bits": (
