@@ -10,7 +10,7 @@ from bandit.decision import Decision
 from bandit.fields import SectionError
 from bandit.frames import CorruptJournal
 from bandit.journal_reader import JournalTrimmed, read, segments
-from bandit.ledger_files import CorruptLedger, NewerLedger
+from bandit.ledger_reader import CorruptLedger, NewerLedger
 from bandit.record_codec import RecordError
 from bandit.records import Configured, Record, StratumOpened
 from bandit.sections import unpack_placement

@@ -15,7 +15,8 @@ from bandit.files import Files
 from bandit.frames import BY_HAND, CorruptJournal, Position, Torn
 from bandit.journal_reader import Reader, cut_tail, read, segments
 from bandit.ledger import Ledger
-from bandit.ledger_files import CorruptLedger, LedgerFiles, NewerLedger
+from bandit.ledger_files import LedgerFiles
+from bandit.ledger_reader import CorruptLedger, NewerLedger
 from bandit.recovery import Action, Snapshots, Tail
 from bandit.replay import Replay, ReplayError
 from bandit.sections import Listed, restored, unpack_placement

@@ -53,6 +53,7 @@ FILE_MODULES = {
     "bandit/journal.py",
     "bandit/journal_reader.py",
     "bandit/ledger_files.py",
+    "bandit/ledger_reader.py",
     "bandit/snapshot.py",
 }
 """The only modules of the core that may read and write files."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from bandit.fields import SectionError
 from bandit.frames import CorruptJournal
 from bandit.journal_reader import JournalTrimmed
-from bandit.ledger_files import CorruptLedger, NewerLedger
+from bandit.ledger_reader import CorruptLedger, NewerLedger
 from bandit.snapshot import CorruptSnapshot, NewerSnapshot
 from server.exit_codes import StartError
 

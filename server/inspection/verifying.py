@@ -7,7 +7,8 @@ from pathlib import Path
 from bandit.config import format_bytes
 from bandit.journal_reader import SYNCED
 from bandit.ledger import Ledger
-from bandit.ledger_files import CorruptLedger, LedgerFiles, readable
+from bandit.ledger_files import LedgerFiles
+from bandit.ledger_reader import CorruptLedger, readable
 from bandit.sections import Listed, restored, unpack_placement
 from bandit.snapshot import read_snapshot, snapshots
 from server import keys

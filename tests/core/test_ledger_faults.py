@@ -15,7 +15,8 @@ import pytest
 from bandit import ledger_files
 from bandit.files import Files
 from bandit.ledger import Ledger, decision_key
-from bandit.ledger_files import CorruptLedger, LedgerFiles
+from bandit.ledger_files import LedgerFiles
+from bandit.ledger_reader import CorruptLedger
 from bandit.limits import LEDGER_BYTES_MAX
 from tests.core.journals import Faulty, Stopped
 from tests.core.test_ledger_files import Listing, loaded

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from bandit import ledger_files
 from bandit.ledger import Ledger, decision_key
-from bandit.ledger_files import CorruptLedger, LedgerFiles, NewerLedger
+from bandit.ledger_files import LedgerFiles
+from bandit.ledger_reader import CorruptLedger, NewerLedger
 from bandit.limits import LEDGER_BYTES_MAX
 from bandit.sections import Listed
 from tests.core.journals import hex_of_the_page, slow_crc32c
