@@ -16,8 +16,7 @@ from bandit.kernels.entries import (
     WORD_SHIFT,
     WORDS,
 )
-from bandit.ledger import Ledger
-from bandit.ledger_files import LedgerFiles
+from bandit.ledger_reader import Content
 from bandit.snapshot import Snapshot
 from server.recovery import Folders
 
@@ -28,7 +27,7 @@ _WINDOW, _PLACE, _DECISION, _WORD = (
 _BIT_OF_WORD = 63
 
 
-class Lookup(Ledger):
+class Lookup:
     """What entries say of the decision of a window and a key; the others it forgets.
 
     `counted` are (event number, value) in the order in which they were counted, `was_shown` tells whether a
@@ -36,12 +35,11 @@ class Lookup(Ledger):
     """
 
     def __init__(self, window_us: int, key: int) -> None:
-        super().__init__(0)
         self.counted: list[tuple[int, float]] = []
         self.was_shown = False
         self._window, self._key = np.uint64(window_us), np.uint64(key)
 
-    def load(self, entries: bytes | bytearray | memoryview) -> None:
+    def take(self, entries: bytes) -> None:
         """Take in what packed entries say of it, in order."""
         rows = np.frombuffer(entries, np.uint64).reshape(-1, WORDS)
         same_chunk = (rows[:, HEAD] >> _WINDOW == self._window) & (
@@ -64,5 +62,10 @@ class Lookup(Ledger):
 def looked_up(data_dir: Path, snapshot: Snapshot, window_us: int, key: int) -> Lookup:
     """Return what the ledger of a snapshot says of a decision. Raises CorruptLedger and NewerLedger."""
     found = Lookup(window_us, key)
-    LedgerFiles(Folders.of(data_dir).ledger).load(snapshot.footer.ledger, found)
+    folder = Folders.of(data_dir).ledger
+    for name, size, chain in snapshot.footer.ledger:
+        content = Content(folder / name, size)
+        content.expect(chain)
+        for entries in content.blocks:
+            found.take(entries)
     return found
