@@ -4,7 +4,7 @@ What is done with what is found there is `bandit/recovery.py`'s to say; here it 
 could mean that something acknowledged is missing stops the start.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -155,7 +155,7 @@ def recover(
     if found.missing:
         last = found.end.sequence - 1
         problems.append(
-            f"{data_dir}: the journal ends with record {last}, and {found.missing} more were on the disk: its "
+            f"{data_dir}: the journal ends with record {last}, and {found.missing} more were on disk: its "
             "end was cut or lost"
         )
     base = found.base
@@ -172,15 +172,18 @@ def survey(
     boot: bytes = b"",
     progress: Progress | None = None,
     live: bool = False,
+    without: Collection[Path] = (),
 ) -> Survey:
     """Return what a start of a data directory would find, changing nothing.
 
     `live`: a server may be writing; `bandit.journal_reader.JournalTrimmed` then says to begin again.
+    `without`: as if these snapshots were not there.
     """
     folders = Folders.of(data_dir)
     damaged: list[tuple[Path, str]] = []
     with collector.resting():
-        base = _base(folders, ledger_bytes_max, files or Files(), damaged)
+        present = [path for path in snapshots(folders.snapshots) if path not in without]
+        base = _base(present, folders, ledger_bytes_max, files or Files(), damaged)
         journal = _Journal(folders.journal, base, read(folders.journal, base.after, boot=boot, live=live))
         if base.side not in (Snapshots.DAMAGED, Snapshots.NEWER):
             journal.replay(progress)
@@ -246,9 +249,15 @@ class _Journal:
         return Tail.TORN if self.reader.torn else Tail.WHOLE
 
 
-def _base(folders: Folders, ledger_bytes_max: int, files: Files, damaged: list[tuple[Path, str]]) -> Base:
+def _base(
+    present: Sequence[Path],
+    folders: Folders,
+    ledger_bytes_max: int,
+    files: Files,
+    damaged: list[tuple[Path, str]],
+) -> Base:
     """Return the newest snapshot that can be read whole, its ledger with it; note those that cannot."""
-    for path in snapshots(folders.snapshots):
+    for path in present:
         try:
             base = _restored(path, folders, Ledger(ledger_bytes_max, noting=True), files)
         except (NewerSnapshot, NewerLedger) as error:
@@ -281,7 +290,7 @@ def _restored(path: Path, folders: Folders, ledger: Ledger, files: Files) -> Bas
     held = {placement.config.name: sequence for placement, sequence in sections}
     side = Snapshots.CLOSED if footer.closed else Snapshots.OPEN
     taken = Taken(path, head.sequence, footer.ledger)
-    return Base(side, state, ledger_files, taken, footer.sequence, held)
+    return Base(side, state, ledger_files, taken, max(footer.sequence, head.sequence, *held.values()), held)
 
 
 def _set_aside(path: Path, files: Files) -> Path:

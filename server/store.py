@@ -213,14 +213,14 @@ class Store:
         return spare
 
     def _room_made(self) -> bool:
-        """Look for space, not too often."""
+        """Look for space; not again for a while if there is none."""
         now_s = self._monotonic_s()
         if now_s < self._retry_s:
             return False
-        self._retry_s = now_s + RETRY_S
         try:
             self._journal.reserve(RECORD_BYTES_MAX)
         except JournalFull:
+            self._retry_s = now_s + RETRY_S
             return False
         return True
 

@@ -30,11 +30,6 @@ def _calendar(placement: Placement) -> _Found:
         yield ".ramp", "has no gate: the calendar alone moves the shares, whatever the learned policies earn"
     else:
         yield ".ramp.gate", "is read but not enforced by this version: the calendar alone moves the shares"
-    if ramp.start_us is None:
-        message = (
-            "has no start, so it begins at the first exposure, and again after a restart; give it a time"
-        )
-        yield ".ramp", message
 
 
 def _overlap(placement: Placement) -> _Found:

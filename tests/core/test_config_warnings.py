@@ -23,7 +23,6 @@ RAMP = {"policies": {"best": 1}, "start": "2026-12-01T00:00:00Z"}
     [
         (BEST | {"ramp": RAMP}, "$.placements.p.ramp: has no gate"),
         (BEST | {"ramp": RAMP | {"gate": {}}}, "$.placements.p.ramp.gate: is read but not enforced"),
-        (BEST | {"ramp": {"policies": {"best": 1}}}, "$.placements.p.ramp: has no start"),
         (BEST | {"arms": {"a": {}, "b": {"weight": 0}}}, "static never shows 'b'"),
         (
             BEST | {"arms": {"a": {}, "b": {"weight": 0}}, "ramp": RAMP | {"from": 0}},

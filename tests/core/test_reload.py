@@ -147,6 +147,14 @@ def test_a_retired_or_removed_arm_takes_nothing_and_never_comes_back(removed: bo
         assert snapshot(world.engine.state) == before
 
 
+def test_an_arm_added_as_retired_never_comes_back() -> None:
+    """Nor one that a reload brought in that state."""
+    world = World(p=simple("a"))
+    world.reload(p=simple("a", "b", arms={"a": {}, "b": {"state": "retired"}}))
+    with pytest.raises(ConfigError, match="never reused"):
+        world.reload(p=simple("a", "b"))
+
+
 def test_an_arm_retired_from_the_start_never_comes_back() -> None:
     """Ids that the first configuration already retires are not reused either."""
     world = World(p=simple("a", "b", arms={"a": {}, "b": {"state": "retired"}}))
