@@ -58,7 +58,7 @@ class NewerLedger(Exception):  # noqa: N818 - it says what the ledger is
 
 
 class Content:
-    """The first `size` bytes of a file. Raises CorruptLedger if it has fewer or another header, NewerLedger.
+    """The first `size` bytes of a file. Raises CorruptLedger if it has fewer or another header; NewerLedger.
 
     Its frames are read as far as they are good; `fault` says what is wrong behind them, if anything is.
     """
