@@ -122,6 +122,15 @@ def read_header(path: str, data: bytes) -> Position:
     return position
 
 
+def newer_version(data: bytes) -> int | None:
+    """Return the version of a header that a later version of this program wrote; None for any other."""
+    if len(data) < HEADER_BYTES:
+        return None
+    magic, version, _, _ = _HEADER.unpack_from(data)
+    whole = data[:HEADER_BYTES] == _with_crc(data[: HEADER_BYTES - 4])
+    return version if whole and magic == MAGIC and version > VERSION else None
+
+
 def _with_crc(covered: bytes) -> bytes:
     return covered + crc32c(np.frombuffer(covered, np.uint8)).to_bytes(4, "little")
 

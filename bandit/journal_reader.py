@@ -16,6 +16,8 @@ from typing import NamedTuple
 from bandit.files import Files, write_all
 from bandit.frames import HEADER_BYTES, CorruptJournal, Frames, Position, Synced, Tail, Torn
 
+_BROKEN = ".broken"
+
 SYNCED = "synced"
 """The file that says how far the journal is known to be on the disk."""
 
@@ -156,7 +158,7 @@ def read(folder: Path, after: int, *, boot: bytes = b"", live: bool = False) -> 
     return Reader(folder, after, boot=boot, live=live)
 
 
-def cut_tail(torn: Torn, files: Files | None = None) -> Path:
+def cut_tail(torn: Torn, files: Files | None = None, ending: str = ".torn") -> Path:
     """Copy a torn tail to a file of its own beside the segment, then cut it off; return that file.
 
     Both are on the disk then. If it is interrupted, reading finds the tail again, and this may be repeated.
@@ -166,7 +168,7 @@ def cut_tail(torn: Torn, files: Files | None = None) -> Path:
     with segment.open("rb") as file:
         file.seek(torn.offset)
         tail = file.read(torn.length)
-    aside = _aside(segment, torn.offset)
+    aside = _aside(segment, torn.offset, ending)
     fresh = aside.with_name(f"{aside.name}.tmp")
     descriptor = files.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     try:
@@ -188,8 +190,8 @@ def cut_tail(torn: Torn, files: Files | None = None) -> Path:
 def cut(segment: Path, offset: int, files: Files | None = None) -> list[Path]:
     """End the journal at byte `offset` of a segment, in good order or not; return what was kept aside.
 
-    These are the later segments, whole, and the rest of this one; all of it, if the cut is in its header. If
-    it is interrupted, what is wrong is still there, and this may be repeated.
+    These are the later segments, whole, and the rest of this one; all of it, if the cut is in its header.
+    Their names end in `.broken`. If it is interrupted, what is wrong is still there, and this may be repeated.
     """
     files = files or Files()
     whole = [later.path for later in segments(segment.parent) if later.path.name > segment.name]
@@ -197,18 +199,18 @@ def cut(segment: Path, offset: int, files: Files | None = None) -> list[Path]:
         whole.insert(0, segment)
     aside: list[Path] = []
     for path in reversed(whole):
-        aside.append(_aside(path, 0))
+        aside.append(_aside(path, 0, _BROKEN))
         files.rename(path, aside[-1])
     if whole:
         files.fsync_dir(segment.parent)
     if offset >= HEADER_BYTES:
         length = len(segment.read_bytes()[offset:].rstrip(b"\0"))
-        aside.append(cut_tail(Torn(str(segment), offset, length), files))
+        aside.append(cut_tail(Torn(str(segment), offset, length), files, _BROKEN))
     return aside[::-1]
 
 
-def _aside(segment: Path, offset: int) -> Path:
+def _aside(segment: Path, offset: int, ending: str) -> Path:
     """Where what is cut off a segment at a byte is kept: under a name that is free."""
     stem = f"{segment.name}.{offset}"
-    names = chain([f"{stem}.torn"], (f"{stem}.{again}.torn" for again in count(2)))
+    names = chain([f"{stem}{ending}"], (f"{stem}.{again}{ending}" for again in count(2)))
     return next(path for name in names if not (path := segment.with_name(name)).exists())

@@ -15,6 +15,7 @@ COMMANDS = {
     "inspect": "Show what was learned and the files it lies in, beside a running server too.",
     "diff": "Show what changed between two snapshots.",
     "verify": "Check every byte of a data directory, and say what a start would do.",
+    "repair": "Make a damaged data directory startable again, keeping what is taken out of the way.",
     "rotate-key": "Add a key that seals tokens from the next reload on, or retire one.",
     "probe": "Ask a running sidecar whether it serves; the exit code is the answer.",
     "simulate": "Drive a running sidecar with simulated shoppers.",

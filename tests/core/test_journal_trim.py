@@ -112,7 +112,7 @@ def damaged(folder: Path, byte: int) -> CorruptJournal:
 
 def contents(folder: Path) -> bytes:
     """All bytes of segments and of what was kept aside that are not zero, in order of their names."""
-    paths = sorted([*folder.glob("*.journal"), *folder.glob("*.torn")])
+    paths = sorted([*folder.glob("*.journal"), *folder.glob("*.broken")])
     return b"".join(path.read_bytes() for path in paths).replace(b"\0", b"")
 
 
@@ -124,8 +124,8 @@ def test_what_stands_behind_damage_is_set_aside(tmp_path: Path, byte: int) -> No
     path, later = Path(corrupt.path), segments(folder)[2:]
     before = contents(folder)
     aside = cut(path, corrupt.offset)
-    names = [f"{path.name}.{corrupt.offset if corrupt.offset >= 32 else 0}.torn"]
-    assert [file.name for file in aside] == names + [f"{segment.path.name}.0.torn" for segment in later]
+    names = [f"{path.name}.{corrupt.offset if corrupt.offset >= 32 else 0}.broken"]
+    assert [file.name for file in aside] == names + [f"{segment.path.name}.0.broken" for segment in later]
     assert contents(folder) == before
     reader = read(folder, 0)
     found = [payload for _, payload in reader]
@@ -151,7 +151,7 @@ def test_nothing_that_was_set_aside_is_replaced(tmp_path: Path) -> None:
             path.unlink()
         (tmp_path / SYNCED).unlink()
         write(tmp_path, PAYLOADS)
-    assert kept == [f"{first.name}.0.torn", f"{first.name}.0.2.torn", f"{first.name}.0.3.torn"]
+    assert kept == [f"{first.name}.0.broken", f"{first.name}.0.2.broken", f"{first.name}.0.3.broken"]
     assert all((tmp_path / name).exists() for name in kept)
 
 

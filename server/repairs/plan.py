@@ -1,0 +1,192 @@
+"""What to do so that a start works, and what that loses: decided from what a start would find."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from bandit.fields import SectionError
+from bandit.files import Files
+from bandit.frames import HEADER_BYTES, newer_version
+from bandit.journal_reader import cut, segments
+from bandit.recovery import Snapshots, Tail
+from bandit.sections import unpack_placement
+from bandit.snapshot import CorruptSnapshot, Snapshot, name_of, read_snapshot, snapshots
+from server.inspection.outlook import planned
+from server.inspection.reading import UNBOUNDED
+from server.inspection.view import count
+from server.recovery import Folders, Progress, Survey, boot_id, survey
+from server.repairs import aside, rebase
+from server.repairs.places import Place, behind, place_of
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One change of the directory, in words and as what does it. Each may be interrupted, and repeated."""
+
+    what: str
+    run: Callable[[Files], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is wrong, what to do, and what that loses. Without steps, `wrong` says why nothing is done."""
+
+    wrong: str
+    steps: tuple[Step, ...] = ()
+    lost: tuple[str, ...] = ()
+    starts: bool = False
+    """whether a start works without any of it"""
+
+
+_NOTHING_LEFT = (
+    "There is no snapshot to go on from, and the journal's beginning is not there: nothing can be repaired. "
+    "Restore the directory from a backup; or, to learn anew from nothing, move it away and keep its "
+    "secret.key for the new one: rewards for earlier decisions are answered UNRECORDED then"
+)
+
+
+def plan(data_dir: Path, progress: Progress | None = None) -> Plan:
+    """Return what to do next about a data directory. May raise OSError for what cannot be read."""
+    folders = Folders.of(data_dir)
+    newer = _newer(folders.journal)
+    if newer:
+        return Plan(newer)
+    strangers = _strangers(folders.journal)
+    if strangers:
+        return Plan("segments of the journal whose names are no numbers", tuple(map(_aside, strangers)))
+    look = partial(survey, data_dir, ledger_bytes_max=UNBOUNDED, boot=boot_id(), progress=progress)
+    found = look()
+    if found.base.side is Snapshots.NEWER:
+        return Plan(found.refusal)
+    damaged = tuple(path for path, _ in found.damaged)
+    if found.act.starts:
+        wrong = "; ".join(why for _, why in found.damaged) or f"nothing: a start would {planned(found)}"
+        return Plan(wrong, tuple(map(_aside, damaged)), starts=True)
+    wrong = found.refusal
+    if found.base.side is Snapshots.DAMAGED:
+        found = look(without=damaged)
+        if found.act.starts and found.base.state.schemas:  # the journal has everything, from record 1 on
+            return Plan(wrong, tuple(map(_aside, damaged)))
+    return _with_loss(folders, found, damaged, wrong)
+
+
+def _with_loss(folders: Folders, found: Survey, damaged: tuple[Path, ...], wrong: str) -> Plan:
+    """Return what keeps most, when neither the snapshots nor the journal are what a start needs."""
+    last = found.base.after + found.records
+    newest = _newest(folders.snapshots)
+    if newest is not None and newest.head.sequence > last:  # its own ledger is damaged
+        return _rebased(folders, newest, damaged, wrong)
+    place = place_of(folders.journal, last + 1) if found.tail is Tail.DAMAGED else None
+    aside = tuple(map(_aside, damaged))
+    if place is not None and last >= max(1, found.base.through) and place.sequence == last + 1:
+        return Plan(wrong, (*aside, _cut(place)), (_lost(folders.journal, place),))
+    if found.tail is Tail.DAMAGED and found.base.side is Snapshots.CLOSED and not found.records:
+        return Plan(wrong, (_journal_aside(folders.journal),))
+    if newest is None:
+        return Plan(f"{wrong}. {_NOTHING_LEFT}")
+    return _rebased(folders, newest, damaged, wrong)
+
+
+def _rebased(folders: Folders, snapshot: Snapshot, damaged: tuple[Path, ...], wrong: str) -> Plan:
+    """Go on from a snapshot and what can be saved besides, without the journal."""
+    what = rebase.saved(folders, snapshot)
+    steps = [_ledger_aside(folders.ledger, part) for part in what.parts if _is_to_keep(folders.ledger, part)]
+    steps.append(
+        Step(
+            f"write a snapshot of what {name_of(snapshot.head.sequence)} holds, of the ledger as far as it can "
+            f"be read, and of {count(what.through - snapshot.head.sequence, 'record')} of the journal",
+            partial(rebase.write, folders, what),
+        )
+    )
+    if segments(folders.journal):
+        steps.append(_journal_aside(folders.journal))
+    return Plan(wrong, (*steps, *map(_aside, damaged)), tuple(_lost_by_rebase(folders, what)))
+
+
+def _lost_by_rebase(folders: Folders, what: rebase.Saved) -> Iterator[str]:
+    snapshot, last = what.snapshot, what.through
+    through = max(last, snapshot.footer.sequence)
+    if segments(folders.journal):
+        yield _lost(folders.journal, place_of(folders.journal, last + 1), last + 1)
+    else:
+        yield f"all that came after record {through}, however much: the journal is not there"
+    if through > last:
+        yield (
+            f"what the ledger would hold of records {last + 1} to {through}, which some placements hold: if a "
+            "client sends these rewards again they count twice"
+        )
+    for part in what.parts:
+        if not part.is_whole:
+            file = f"{part.listed.name} from byte {part.good.bytes} to {part.listed.bytes}"
+            yield (
+                f"what was counted in the ledger's file {file}: if a client sends these rewards again within "
+                "their window they count twice"
+            )
+
+
+def _lost(folder: Path, place: Place | None, first: int = 0) -> str:
+    """Say what is lost with all of a journal from a place on."""
+    first = place.sequence if place else first
+    known = [segment.first for segment in segments(folder) if segment.first > first]
+    extent = f"records {first} to {max(known) - 1} at least" if known else f"records from {first} on"
+    return f"{extent}; {behind(folder, place)}"
+
+
+def _newest(folder: Path) -> Snapshot | None:
+    """Return the newest snapshot that can be read, whatever its ledger is."""
+    for path in snapshots(folder):
+        try:
+            snapshot = read_snapshot(path)
+            for section in snapshot.sections:
+                unpack_placement(section, snapshot.head)
+        except (CorruptSnapshot, SectionError):
+            continue
+        return snapshot
+    return None
+
+
+def _newer(folder: Path) -> str:
+    """Return the refusal of a journal that a later version of this program wrote; "" for any other."""
+    for path in sorted(folder.glob("*.journal")):
+        with path.open("rb") as file:
+            version = newer_version(file.read(HEADER_BYTES))
+        if version is not None:
+            return (
+                f"{path}: version {version} of the journal's format is not known here: start the version of "
+                "banditd that wrote it, or a later one"
+            )
+    return ""
+
+
+def _strangers(folder: Path) -> list[Path]:
+    names = re.compile(r"[0-9]{20}\.journal")
+    return [path for path in sorted(folder.glob("*.journal")) if not names.fullmatch(path.name)]
+
+
+def _aside(path: Path) -> Step:
+    return Step(f"keep {path.name} aside", partial(aside.renamed, path))
+
+
+def _cut(place: Place) -> Step:
+    return Step(
+        f"end the journal at byte {place.offset} of {place.segment.name}, and keep the rest aside",
+        partial(cut, place.segment, place.offset),
+    )
+
+
+def _journal_aside(folder: Path) -> Step:
+    return Step("keep the whole journal aside", partial(cut, segments(folder)[0].path, 0))
+
+
+def _is_to_keep(folder: Path, part: rebase.Part) -> bool:
+    return not part.is_whole and (folder / part.listed.name).exists()
+
+
+def _ledger_aside(folder: Path, part: rebase.Part) -> Step:
+    """Keep a file of the ledger aside; if a part of it is good, that stays where it is too."""
+    path = folder / part.listed.name
+    if part.good.bytes:
+        return Step(f"keep a copy of {path.name} aside", partial(aside.copied, path))
+    return _aside(path)
