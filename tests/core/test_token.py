@@ -181,6 +181,38 @@ def test_keys_rotate() -> None:
     assert "key id 2" in refused(Sealer(KEYS), after)
 
 
+def test_keys_change_between_two_calls() -> None:
+    """Earlier tokens open, the counter goes on, and no nonce repeats under a key that comes back."""
+    rotating = replace(KEYS, current=2, masters={**KEYS.masters, 2: OTHER.masters[1]})
+    world = World(p=simple())
+    choices = [world.choose()]
+    for keys in (rotating, KEYS, rotating):
+        assert world.engine.rekey(keys)
+        assert not world.engine.rekey(replace(keys))
+        choices += [world.choose(), world.choose()]
+    heads = [urlsafe_b64decode(_padded(choice.decision_id))[:HEAD_BYTES] for choice in choices]
+    assert [head[1] for head in heads] == [1, 2, 2, 1, 1, 2, 2]
+    assert [int.from_bytes(head[18:], "little") for head in heads] == list(range(1, 8))
+    assert [world.reward(choice) for choice in choices] == [Outcome.APPLIED] * 7
+
+
+@pytest.mark.parametrize(
+    ("keys", "problem"),
+    [
+        (OTHER, "its root is another one"),
+        (replace(KEYS, draw_salt=bytes(16)), "its root is another one"),
+        (replace(KEYS, current=2, masters={1: bytes(32), 2: bytes(32)}), "its key 1 is not the key 1"),
+    ],
+)
+def test_keys_that_may_not_follow_change_nothing(keys: Keys, problem: str) -> None:
+    """Other salts, another key under an id that is served: refused, and the old keys seal and open."""
+    world = World(p=simple())
+    before = world.choose()
+    with pytest.raises(ValueError, match=problem):
+        world.engine.rekey(keys)
+    assert world.reward(before) is world.reward(world.choose()) is Outcome.APPLIED
+
+
 def test_starts_seal_under_subkeys_of_their_own() -> None:
     """The same counter under another start gives another key: the sealed bytes share nothing."""
     one, other = (
