@@ -48,8 +48,12 @@ class EngineMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.arms = frozenset("abc")
-        self.world = World(p=document(self.arms))
+        self.world = self.begin(document(self.arms))
         self.all: list[Decided] = []
+
+    def begin(self, placement: Document) -> World:
+        """Return the world that all happens in."""
+        return World(p=placement)
 
     @rule(target=decisions, unit=st.sampled_from(["", "u1", "u2", "u3"]), deferred=st.booleans())
     def choose(self, unit: str, *, deferred: bool) -> Decided:
