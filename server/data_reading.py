@@ -120,10 +120,8 @@ class Meanings:
         self._known_from = 1
         """the first record from which on strata are followed"""
         first = next((segment.first for segment in segments(Folders.of(data_dir).journal)), 1)
-        if first > 1 and kept:
-            self._begin_with(kept[0])
-        elif first > 1:
-            self._known_from = UNKNOWN
+        if first > 1:
+            self._begin_with(next((one for one in kept if one.head.sequence >= first - 1), None))
 
     def learn(self, sequence: int, record: Record) -> None:
         """Take in a configuration or a stratum; other records say nothing new."""
@@ -153,7 +151,11 @@ class Meanings:
             return None
         return followed.strata.at(decision.stratum)
 
-    def _begin_with(self, base: Snapshot) -> None:
+    def _begin_with(self, base: Snapshot | None) -> None:
+        """Follow strata from a snapshot on that the journal goes on from; None: they stay unknown."""
+        if base is None:
+            self._known_from = UNKNOWN
+            return
         self._known_from = base.head.sequence + 1
         for name, section in zip(base.head.placements, base.sections, strict=True):
             if self._only in {None, name}:

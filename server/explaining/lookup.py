@@ -16,7 +16,7 @@ from bandit.kernels.entries import (
     WORD_SHIFT,
     WORDS,
 )
-from bandit.ledger_reader import Content
+from bandit.ledger_reader import NAME, Content
 from bandit.snapshot import Snapshot
 from server.recovery import Folders
 
@@ -64,6 +64,9 @@ def looked_up(data_dir: Path, snapshot: Snapshot, window_us: int, key: int) -> L
     found = Lookup(window_us, key)
     folder = Folders.of(data_dir).ledger
     for name, size, chain in snapshot.footer.ledger:
+        named = NAME.fullmatch(name)
+        if named and int(named[2]) != window_us.bit_length():
+            continue  # of other windows
         content = Content(folder / name, size)
         content.expect(chain)
         for entries in content.blocks:

@@ -147,8 +147,8 @@ def test_from_the_ledger_once_the_record_is_gone(served: Served) -> None:
     served.reward(choices[1], "purchase", 60.0, "two")
     whole = explained(served, choices[1])
     served.snapshot()
-    served.reward(choices[1], "visit")
     served.trim()
+    served.reward(choices[1], "visit")
     shown, rewarded, neither = (explained(served, choice) for choice in choices)
     assert {told["source"] for told in (shown, rewarded, neither)} == {"ledger"}
     assert {told["record"] for told in (shown, rewarded, neither)} == {None}
@@ -157,12 +157,31 @@ def test_from_the_ledger_once_the_record_is_gone(served: Served) -> None:
     assert [(event["event"], event["value"], event["time"]) for event in rewarded["events"]] == [
         ("purchase", 50.0, None),
         ("purchase", 60.0, None),
+        ("visit", 1.0, format_time(served.now)),
     ]
-    assert rewarded["reward"] == whole["reward"] == pytest.approx(2.2)
+    assert whole["reward"] == pytest.approx(2.2)
+    assert rewarded["reward"] == pytest.approx(3.2)
     assert rewarded["eligible"] == whole["eligible"] == ["mens", "none", "womens"]
-    served.reward(choices[1], "visit")
-    served.reward(choices[0], "visit")
-    assert explained(served, choices[0])["reward"] == 1.0
+    served.snapshot()
+    assert explained(served, choices[1])["reward"] == rewarded["reward"]
+
+
+def test_each_window_has_ledger_files_of_its_own(tmp_path: Path) -> None:
+    """A decision is looked up in those of its window, which are found; damage in them is named."""
+    short = simple(reward={"window": "1h", "values": {"click": 1}})
+    served = Served(tmp_path / "data", p=short, q=simple())
+    choices = [served.choose("p"), served.choose("q")]
+    for choice in choices:
+        served.reward(choice)
+    served.snapshot()
+    served.trim()
+    files = sorted((served.path / "ledger").iterdir())
+    assert len(files) == 2
+    assert [explained(served, choice)["reward"] for choice in choices] == [1.0, 1.0]
+    files[0].write_bytes(files[0].read_bytes()[:-1])
+    answers = [invoke(served, choice) for choice in choices]
+    assert sorted(code for code, _ in answers) == [ExitCode.OK, ExitCode.DATA]
+    assert files[0].name in max(answers)[1]
 
 
 def test_after_its_window_nothing_is_known(served: Served) -> None:

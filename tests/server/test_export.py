@@ -259,6 +259,18 @@ def test_without_a_snapshot_names_may_be_missing(tmp_path: Path) -> None:
     assert (row["counter"], row["eligible"], row["stratum"]) == (2, None, None)
 
 
+def test_strata_are_unknown_behind_a_gap(tmp_path: Path) -> None:
+    """Where the journal does not go on from the snapshot, strata may have been opened in between."""
+    served = Served(tmp_path / "data", p=simple("a", "b", "c"))
+    served.choose(arms=["a", "b"])
+    served.snapshot()
+    served.choose(arms=["a", "c"])
+    served.trim()
+    served.choose(arms=["b", "c"])
+    (row,) = exported(served)
+    assert (row["placement"], row["eligible"]) == ("p", None)
+
+
 def test_overflowing_strata_are_not_known(tmp_path: Path) -> None:
     """Beyond the strata that are kept, the eligible arms of a decision are nowhere."""
     arms = [f"a{k:02}" for k in range(20)]
