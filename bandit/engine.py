@@ -34,8 +34,8 @@ class Journal(Protocol):
     def takes(self) -> bool:
         """Whether there is room for what one more call may have to record."""
 
-    def __call__(self, record: Record) -> None:
-        """Take a record."""
+    def __call__(self, record: Record, packed: bytes | None = None) -> None:
+        """Take a record. `packed`: its decision, packed, if that is at hand."""
 
 
 class Choice(NamedTuple):
@@ -131,14 +131,15 @@ class Engine:
             self._origin, self._start, counter, config.schema_id, now_us, arm, policy, stratum.index, bucket,
             propensity, probabilities, x, deferred, recorded,
         )  # fmt: skip
+        packed = decision.pack()  # once, for the record and the token
         if recorded:
-            self._commit(Decided(decision, low, high))
+            self._commit(Decided(decision, low, high), packed)
         else:
             counters.unrecorded += 1
         if known != entries:
             counters.unknown_features += entries - known
         chosen = config.arms[arm]
-        token = self._sealer.seal(decision)
+        token = self._sealer.seal(decision, packed)
         return Choice(token, chosen.id, config.policies[policy].name, propensity, chosen.payload)
 
     def reward(self, decision_id: str, event: str, value: float, event_id: str, now_us: int) -> Outcome:
@@ -191,9 +192,9 @@ class Engine:
     def _not_before(self, now_us: int) -> int:
         return max(self.state.time_us, now_us)
 
-    def _commit(self, record: Record) -> None:
+    def _commit(self, record: Record, packed: bytes | None = None) -> None:
         if self._journal is not None:
-            self._journal(record)
+            self._journal(record, packed)
         apply(self.state, record)
 
     def _stratum(

@@ -48,11 +48,12 @@ class RecordError(ValueError):
         self.at = at
 
 
-def encode(record: Record) -> bytes:
-    """Return the bytes of a record that an engine made."""
+def encode(record: Record, packed: bytes | None = None) -> bytes:
+    """Return the bytes of a record that an engine made. `packed`: its decision's, if they are at hand."""
     if isinstance(record, Decided):  # most records are
         decision, low, high = record
-        return _DECIDED.pack(DECIDED, decision.start, decision.counter, low, high) + decision.pack()
+        head = _DECIDED.pack(DECIDED, decision.start, decision.counter, low, high)
+        return head + (packed or decision.pack())
     match record:
         case Rewarded(decision, event, value, id_key, time_us):
             name = event.encode()

@@ -110,12 +110,12 @@ class Sealer:
         self._subkeys: dict[tuple[int, bytes], AESGCM] = {}
         self._sealing: dict[bytes, tuple[bytes, AESGCM]] = {}  # by start: a head without counter, its subkey
 
-    def seal(self, decision: Decision) -> str:
-        """Return the decision's token."""
+    def seal(self, decision: Decision, packed: bytes | None = None) -> str:
+        """Return the decision's token. `packed`: what its `pack` returns, if that is at hand."""
         start, counter = decision.start, decision.counter.to_bytes(8, "little")
         kind, subkey = self._sealing.get(start) or self._prepared(start)
         head = kind + counter
-        return _encoded(head + subkey.encrypt(counter + _NONCE_REST, decision.pack(), head))
+        return _encoded(head + subkey.encrypt(counter + _NONCE_REST, packed or decision.pack(), head))
 
     def open(self, token: str) -> Decision:
         """Return the decision that was sealed.

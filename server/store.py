@@ -106,9 +106,12 @@ class Store:
         """Whether there is room for what one more call may have to record."""
         return self._journal.room(RECORD_BYTES_MAX) or self._room_made()
 
-    def __call__(self, record: Record) -> None:
-        """Take a record. Raises BanditError JOURNAL_FULL, or ConfigError for one that is too large."""
-        payload = encode(record)
+    def __call__(self, record: Record, packed: bytes | None = None) -> None:
+        """Take a record; `packed`: its decision, packed, if that is at hand.
+
+        Raises BanditError JOURNAL_FULL, or ConfigError for one that is too large.
+        """
+        payload = encode(record, packed)
         if isinstance(record, Configured):
             _check_size(len(payload), self._journal.payload_bytes_max)
         try:

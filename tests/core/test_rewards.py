@@ -230,8 +230,8 @@ def test_a_journal_that_fails_stops_the_change() -> None:
     before = snapshot(world.engine.state)
 
     class Failing(Kept):
-        def __call__(self, record: object) -> None:
-            del record
+        def __call__(self, record: object, packed: bytes | None = None) -> None:
+            del record, packed
             raise OSError
 
     world.engine._journal = Failing()

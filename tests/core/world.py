@@ -15,6 +15,7 @@ from bandit.features import entries, packed
 from bandit.kernels.decide import score
 from bandit.model import LinearModel
 from bandit.placement import PlacementState
+from bandit.record_codec import encode
 from bandit.records import Record
 from bandit.state import State
 from bandit.tally import Floats, Tally
@@ -91,8 +92,9 @@ class Kept(list[Record]):
         """Whether it takes records."""
         return not self.full
 
-    def __call__(self, record: Record) -> None:
-        """Keep one."""
+    def __call__(self, record: Record, packed: bytes | None = None) -> None:
+        """Keep one, which says the same packed."""
+        assert packed is None or encode(record, packed) == encode(record)
         self.append(record)
 
 

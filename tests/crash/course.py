@@ -83,9 +83,9 @@ class Recorded:
         """As Store."""
         return self._store.takes()
 
-    def __call__(self, record: Record) -> None:
+    def __call__(self, record: Record, packed: bytes | None = None) -> None:
         """As Store."""
-        self._store(record)
+        self._store(record, packed)
         self._history.records.append(record)
 
 

@@ -41,10 +41,10 @@ class Served(World):
         """Whether it takes records: always."""
         return True
 
-    def __call__(self, record: Record) -> None:
+    def __call__(self, record: Record, packed: bytes | None = None) -> None:
         """Write one down."""
         self.journal.append(record)
-        self.file.append(encode(record))
+        self.file.append(encode(record, packed))
         if (allocation := self.file.begin_allocation()) is not None:
             allocation.run()
         self.file.flush()
