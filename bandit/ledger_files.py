@@ -74,6 +74,7 @@ class LedgerFiles:
         self._disk = files or Files()
         self._file_bytes = file_bytes
         self._files: list[_File] = []
+        self._unwritten: list[bytes | bytearray] = []
 
     def load(self, listed: Sequence[Listed], ledger: Ledger) -> None:
         """Read what a snapshot lists into an empty ledger; `append` then goes on from there.
@@ -93,12 +94,13 @@ class LedgerFiles:
     def append(self, news: bytes | bytearray, through: int) -> tuple[Listed, ...]:
         """Write a ledger's news up to the record of number `through`; return what a snapshot of it lists.
 
-        All of that is on the disk then. After an OSError nothing counts as written: `append` the same news
-        again, with what came since. Raises CorruptLedger for a file that has become shorter.
+        All of that is on the disk then. After an OSError nothing counts as written, and the next call writes
+        these news too, before its own. Raises CorruptLedger for a file that has become shorter.
         """
+        self._unwritten.append(news)
         writers: dict[int, _Writer] = {}
         with ExitStack() as opened:
-            for bits, block in _blocks(news):
+            for bits, block in _blocks(self._unwritten):
                 if bits not in writers:
                     writers[bits] = _Writer(self._disk, self._folder, self._current(bits, through))
                     opened.callback(writers[bits].close)
@@ -110,6 +112,7 @@ class LedgerFiles:
             self._disk.fsync_dir(self._folder)
         for writer in writers.values():
             self._written(writer)
+        self._unwritten.clear()
         return self._list()
 
     def trim(self, kept: Sequence[Sequence[Listed]]) -> list[str]:
@@ -214,10 +217,11 @@ class _Writer:
         self.offset += len(data)
 
 
-def _blocks(news: bytes | bytearray) -> Iterator[tuple[int, bytes]]:
+def _blocks(news: Sequence[bytes | bytearray]) -> Iterator[tuple[int, bytes]]:
     """Yield the entries in blocks, in order, apart by how many bits their windows take."""
-    for start in range(0, len(news), _BLOCK_ENTRIES * ENTRY_BYTES):
-        block = news[start : start + _BLOCK_ENTRIES * ENTRY_BYTES]
-        bits = bits_of(block)
-        for each in np.unique(bits).tolist():
-            yield each, rows_of(block)[bits == each].tobytes()
+    for entries in news:
+        for start in range(0, len(entries), _BLOCK_ENTRIES * ENTRY_BYTES):
+            block = entries[start : start + _BLOCK_ENTRIES * ENTRY_BYTES]
+            bits = bits_of(block)
+            for each in np.unique(bits).tolist():
+                yield each, rows_of(block)[bits == each].tobytes()
