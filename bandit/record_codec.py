@@ -180,16 +180,14 @@ def _decision(payload: bytes, at: int, start: bytes, counter: int) -> Decision:
     except UnicodeDecodeError:
         _text(payload, at + origin_at, at + x_at, "the origin")  # raises, and says where
         raise
-    for field, what, value, low, high in (
-        (_ARM, "the arm", decision.arm, 0, ARMS_MAX - 1),
-        (_ENTRIES, "the number of entries of x", entries, 0, FEATURES_MAX + 1),
-        (_POLICIES, "the number of probabilities", data[_POLICIES], 1, POLICIES_MAX),
-        (_POLICY, "the policy", decision.policy, 0, data[_POLICIES] - 1),
-        (_FLAGS, "the flags' byte", data[_FLAGS], 0, _FLAGS_MAX),
-        (_PROPENSITY, "the propensity", decision.propensity, 0.0, _ONE),
+    if (
+        decision.arm >= ARMS_MAX
+        or entries > FEATURES_MAX + 1
+        or not decision.policy < data[_POLICIES] <= POLICIES_MAX
+        or data[_FLAGS] > _FLAGS_MAX
+        or not 0.0 <= decision.propensity <= _ONE
     ):
-        if not low <= value <= high:
-            raise RecordError(at + field, f"{what} is {value}: expected {low} to {high}")
+        raise _out_of_range(decision, data, at)
     for i, probability in enumerate(decision.probabilities):
         if not 0.0 <= probability <= _ONE:
             what = f"probability {i} is {probability}: expected 0 to 1"
@@ -198,10 +196,25 @@ def _decision(payload: bytes, at: int, start: bytes, counter: int) -> Decision:
     return decision
 
 
+def _out_of_range(decision: Decision, data: bytes, at: int) -> RecordError:
+    """Return what is wrong with a decision, packed as `data`, of which something is."""
+    entries = data[_ENTRIES] | data[_ENTRIES + 1] << 8
+    for field, what, value, low, high in (
+        (_ARM, "the arm", decision.arm, 0, ARMS_MAX - 1),
+        (_ENTRIES, "the number of entries of x", entries, 0, FEATURES_MAX + 1),
+        (_POLICIES, "the number of probabilities", data[_POLICIES], 1, POLICIES_MAX),
+        (_POLICY, "the policy", decision.policy, 0, data[_POLICIES] - 1),
+        (_FLAGS, "the flags' byte", data[_FLAGS], 0, _FLAGS_MAX),
+    ):
+        if not low <= value <= high:
+            return RecordError(at + field, f"{what} is {value}: expected {low} to {high}")
+    return RecordError(at + _PROPENSITY, f"the propensity is {decision.propensity}: expected 0.0 to {_ONE}")
+
+
 def _check_x(x: bytes, entries: int, at: int) -> None:
     """Refuse columns that no placement has, which a kernel would follow out of its arrays, and NaN."""
     values = _FLOATS[entries].unpack_from(x, 2 * entries)
-    if not any(x[1 : 2 * entries : 2]) and math.isfinite(sum(values)):
+    if not x[1 : 2 * entries : 2].strip(b"\0") and math.isfinite(sum(values)):
         return
     for i, value in enumerate(values):
         column = x[2 * i] | x[2 * i + 1] << 8
