@@ -24,7 +24,8 @@ NAME = re.compile(r"([0-9]{20})-([0-9]{2})\.ledger")
 _HEADER = Struct("<7sBQB11xI")
 _CRC_BYTES = 4
 _FRAMES_AT_ONCE = 4096
-_BY_HAND = "`banditd verify` lists what is wrong; restore the data directory from a backup"
+_ANY = 2**64 - 1
+_BY_HAND = "`banditd verify` lists what is wrong, `banditd repair` says what can be saved"
 
 Note = tuple[Place, int | None]
 """A chunk, and the latest time of its entries; None: it was dropped."""
@@ -60,11 +61,13 @@ class NewerLedger(Exception):  # noqa: N818 - it says what the ledger is
 class Content:
     """The first `size` bytes of a file. Raises CorruptLedger if it has fewer or another header; NewerLedger.
 
-    Its frames are read as far as they are good; `fault` says what is wrong behind them, if anything is.
+    Its frames are read as far as they are good, and of snapshots up to that of record `through_max`; `fault`
+    says what is wrong behind them, if anything is.
     """
 
-    def __init__(self, path: Path, size: int) -> None:
+    def __init__(self, path: Path, size: int, through_max: int = _ANY) -> None:
         self._path = str(path)
+        self._through_max = through_max
         name = NAME.fullmatch(path.name)
         if name is None:
             raise self._corrupt(0, "a name of 20 digits, - and two", repr(path.name))
@@ -128,8 +131,9 @@ class Content:
         if not block or len(block) % ENTRY_BYTES:
             expected = f"a payload of {THROUGH_BYTES} bytes and entries of {ENTRY_BYTES}"
             raise self._corrupt(self.bytes, expected, f"{len(frame) - FRAME_BYTES} bytes")
-        if through < before:
-            expected = f"a sequence number from {before} on"
+        if not before <= through <= self._through_max:
+            end = "on" if through < before else f"to {self._through_max}"
+            expected = f"a sequence number from {before} {end}"
             raise self._corrupt(self.bytes + FRAME_BYTES, expected, f"{through}")
         try:
             notes = notes_of(block)
@@ -149,15 +153,16 @@ class Content:
         return CorruptLedger(self._path, offset, expected, found)
 
 
-def readable(folder: Path, listed: Listed) -> Listed:
+def readable(folder: Path, listed: Listed, through_max: int = _ANY) -> Listed:
     """Return how much of a file can be read, of what is listed: whole frames; 0 bytes if nothing.
 
-    Its chain is that of the last of them, whatever is listed. Raises NewerLedger; OSError as reading does.
+    None written for snapshots behind that of record `through_max`. Its chain is that of the last of them,
+    whatever is listed. Raises NewerLedger; OSError as reading does.
     """
     path = folder / listed.name
     size = path.stat().st_size if path.exists() else 0
     try:
-        content = Content(path, min(size, listed.bytes))
+        content = Content(path, min(size, listed.bytes), through_max)
     except CorruptLedger:
         return Listed(listed.name, 0, 0)
     return Listed(listed.name, content.bytes, content.chain)

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from bandit.config import format_bytes
-from bandit.frames import CorruptJournal, Frames, Position, Tail
+from bandit.frames import FRAME_BYTES, HEADER_BYTES, CorruptJournal, Frames, Position, Tail, newer_version
 from bandit.journal_reader import SYNCED, Segment, read, read_synced, segments
 from bandit.record_codec import RecordError, decode
 from server.inspection.findings import Finding, Verdict, found
@@ -23,12 +23,30 @@ def journal(data_dir: Path, folder: Path, *, live: bool) -> Iterator[Finding]:
         return
     check = _Check(folder, live=live)
     for segment in present:
+        if newer := newer_segment(segment.path):
+            yield Finding(f"{folder.name}/{segment.path.name}", Verdict.NEWER, newer)
+            continue
         yield found(data_dir, segment.path, partial(check.segment, segment))
     if check.last is not None and check.last < synced:
         missing = f"ends with record {check.last}, and {synced - check.last} more were on the disk"
         yield Finding(str(folder.relative_to(data_dir)), Verdict.DAMAGED, missing)
     if (folder / SYNCED).exists():
         yield Finding(f"{folder.name}/{SYNCED}", Verdict.GOOD, f"up to record {synced}")
+
+
+def newer_segment(path: Path) -> str:
+    """Return what to do about a segment that a later version of this program wrote; "" for any other."""
+    try:
+        with path.open("rb") as file:
+            version = newer_version(file.read(HEADER_BYTES))
+    except FileNotFoundError:
+        return ""
+    if version is None:
+        return ""
+    return (
+        f"version {version} of the journal's format is not known here: start the version of banditd that "
+        "wrote it, or a later one"
+    )
 
 
 class _Check:
@@ -52,7 +70,7 @@ class _Check:
                 decode(payload)
             except RecordError as error:
                 bad = bad or CorruptJournal(path, offset, f"a record in frame {sequence}", f"none: {error}")
-            offset += 8 + len(payload)
+            offset += FRAME_BYTES + len(payload)
         self.last, self._expected = frames.position.sequence - 1, frames.position
         if expected is not None and frames.first != expected:
             raise CorruptJournal(path, 8, f"{expected}, where the segment before it ends", f"{frames.first}")

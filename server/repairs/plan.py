@@ -8,11 +8,11 @@ from pathlib import Path
 
 from bandit.fields import SectionError
 from bandit.files import Files
-from bandit.frames import HEADER_BYTES, newer_version
 from bandit.journal_reader import cut, segments
 from bandit.recovery import Snapshots, Tail
 from bandit.sections import unpack_placement
 from bandit.snapshot import CorruptSnapshot, Snapshot, name_of, read_snapshot, snapshots
+from server.inspection.journal_check import newer_segment
 from server.inspection.outlook import planned
 from server.inspection.reading import UNBOUNDED
 from server.inspection.view import count
@@ -50,9 +50,9 @@ _NOTHING_LEFT = (
 def plan(data_dir: Path, progress: Progress | None = None) -> Plan:
     """Return what to do next about a data directory. May raise OSError for what cannot be read."""
     folders = Folders.of(data_dir)
-    newer = _newer(folders.journal)
-    if newer:
-        return Plan(newer)
+    for path in sorted(folders.journal.glob("*.journal")):
+        if newer := newer_segment(path):
+            return Plan(f"{path}: {newer}")
     strangers = _strangers(folders.journal)
     if strangers:
         return Plan("segments of the journal whose names are no numbers", tuple(map(_aside, strangers)))
@@ -95,8 +95,8 @@ def _rebased(folders: Folders, snapshot: Snapshot, damaged: tuple[Path, ...], wr
     steps = [_ledger_aside(folders.ledger, part) for part in what.parts if _is_to_keep(folders.ledger, part)]
     steps.append(
         Step(
-            f"write a snapshot of what {name_of(snapshot.head.sequence)} holds, of the ledger as far as it can "
-            f"be read, and of {count(what.through - snapshot.head.sequence, 'record')} of the journal",
+            f"write a snapshot of what can be saved: {name_of(snapshot.head.sequence)}, the ledger as far as "
+            f"it is good, {count(what.through - snapshot.head.sequence, 'record')} of the journal",
             partial(rebase.write, folders, what),
         )
     )
@@ -114,15 +114,15 @@ def _lost_by_rebase(folders: Folders, what: rebase.Saved) -> Iterator[str]:
         yield f"all that came after record {through}, however much: the journal is not there"
     if through > last:
         yield (
-            f"what the ledger would hold of records {last + 1} to {through}, which some placements hold: if a "
-            "client sends these rewards again they count twice"
+            f"the ledger's part of records {last + 1} to {through}, which some placements hold: rewards "
+            "among them that a client sends again within their window count twice"
         )
     for part in what.parts:
         if not part.is_whole:
             file = f"{part.listed.name} from byte {part.good.bytes} to {part.listed.bytes}"
             yield (
-                f"what was counted in the ledger's file {file}: if a client sends these rewards again within "
-                "their window they count twice"
+                f"the ledger's file {file}: rewards that were noted there and that a client sends again "
+                "within their window count twice"
             )
 
 
@@ -145,19 +145,6 @@ def _newest(folder: Path) -> Snapshot | None:
             continue
         return snapshot
     return None
-
-
-def _newer(folder: Path) -> str:
-    """Return the refusal of a journal that a later version of this program wrote; "" for any other."""
-    for path in sorted(folder.glob("*.journal")):
-        with path.open("rb") as file:
-            version = newer_version(file.read(HEADER_BYTES))
-        if version is not None:
-            return (
-                f"{path}: version {version} of the journal's format is not known here: start the version of "
-                "banditd that wrote it, or a later one"
-            )
-    return ""
 
 
 def _strangers(folder: Path) -> list[Path]:

@@ -45,9 +45,9 @@ class Saved:
 
 def saved(folders: Folders, snapshot: Snapshot) -> Saved:
     """Return what can be saved with a snapshot, whose ledger may be damaged."""
+    through = snapshot.head.sequence  # an interrupted repair may have written more into the ledger's files
     listed = snapshot.footer.ledger
-    parts = tuple(Part(each, readable(folders.ledger, each)) for each in listed)
-    through = snapshot.head.sequence
+    parts = tuple(Part(each, readable(folders.ledger, each, through)) for each in listed)
     try:
         for sequence in _replayed(folders, _Base(folders, Saved(snapshot, parts, through), Files())):
             through = sequence

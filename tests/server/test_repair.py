@@ -1,0 +1,371 @@
+"""`banditd repair`: after it a start works, for every kind of damage, and what is lost is said."""
+
+import random
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from bandit.files import Files
+from bandit.journal_reader import read, segments
+from bandit.kernels.crc import crc32c
+from bandit.record_codec import decode
+from bandit.records import Decided, Rewarded
+from bandit.state import State
+from server import data_dir
+from server.cli import cli
+from server.commands.repair import ROUNDS
+from server.exit_codes import ExitCode, StartError
+from server.recovery import Folders, boot_id, survey
+from server.repairs.plan import plan
+from server.store import Keep
+from tests.core.journals import Faulty, Stopped
+from tests.core.world import snapshot
+from tests.server.stored import LEDGER_BYTES_MAX, Stored
+
+
+def invoke(*arguments: str | Path) -> tuple[int, str]:
+    """Exit code and output of a command, whose errors are messages, never tracebacks."""
+    result = CliRunner().invoke(cli, [str(argument) for argument in arguments])
+    if isinstance(result.exception, StartError):
+        return int(result.exception.code), str(result.exception)
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result.exit_code, result.output
+
+
+def starts(path: Path) -> bool:
+    """Whether a start would work, by recovery's own code."""
+    return survey(path, ledger_bytes_max=LEDGER_BYTES_MAX, boot=boot_id()).act.starts
+
+
+def flip(path: Path, offset: int) -> None:
+    """Damage a byte; counted from the end if negative."""
+    data = bytearray(path.read_bytes())
+    data[offset] ^= 0xFF
+    path.write_bytes(data)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data directory of a killed server: two snapshots, the second with sections of later records.
+
+    The journal goes from the first snapshot on, in several segments.
+    """
+    path = tmp_path_factory.mktemp("served") / "data"
+    world = Stored(path)
+    serve(world)
+    return path
+
+
+def serve(world: Stored) -> None:
+    """A life with two snapshots, which ends like SIGKILL."""
+    world.visits(60)
+    world.visits(40, "hero")
+    world.snapshot()
+    world.visits(50)
+    world.snapshot(between=lambda: world.visits(9))
+    world.visits(90)
+    world.kill()
+
+
+@pytest.fixture
+def data(served: Path, tmp_path: Path) -> Path:
+    """A copy to damage."""
+    return Path(shutil.copytree(served, tmp_path / "data"))
+
+
+def snapshots_of(path: Path) -> list[Path]:
+    """The snapshots, oldest first."""
+    return sorted((path / "snapshots").glob("*.snapshot"))
+
+
+def segments_of(path: Path) -> list[Path]:
+    """The segments, in order."""
+    return [segment.path for segment in segments(Folders.of(path).journal)]
+
+
+def ledger_of(path: Path) -> Path:
+    """The ledger's file."""
+    (file,) = (path / "ledger").glob("*.ledger")
+    return file
+
+
+def behind_newest(path: Path, number: int) -> Path:
+    """A segment behind the newest snapshot: 0 is the one that begins there."""
+    newest = int(snapshots_of(path)[-1].stem)
+    return [segment for segment in segments_of(path) if int(segment.stem) > newest][number]
+
+
+def lose(*paths: Path) -> None:
+    """Remove files."""
+    for path in paths:
+        path.unlink()
+
+
+def put(content: bytes, path: Path) -> None:
+    """Write a file."""
+    path.write_bytes(content)
+
+
+def flip_both(one: Path, one_at: int, other: Path, other_at: int) -> None:
+    """Damage two files."""
+    flip(one, one_at)
+    flip(other, other_at)
+
+
+DAMAGE: dict[str, Callable[[Path], None]] = {
+    "a frame": lambda path: flip(behind_newest(path, 1), 200),
+    "a segment's header": lambda path: flip(behind_newest(path, 1), 12),
+    "an empty segment": lambda path: put(b"", behind_newest(path, 1)),
+    "a missing segment": lambda path: lose(behind_newest(path, 1)),
+    "a segment of another place": lambda path: put(segments_of(path)[0].read_bytes(), behind_newest(path, 1)),
+    "a record below what sections hold": lambda path: flip(behind_newest(path, 0), 60),
+    "no journal": lambda path: lose(*segments_of(path)),
+    "a journal that begins too late": lambda path: lose(*segments_of(path)[:-1]),
+    "a stranger among segments": lambda path: put(b"?", path / "journal" / "x.journal"),
+    "the ledger's header": lambda path: flip(ledger_of(path), 3),
+    "the ledger's beginning": lambda path: flip(ledger_of(path), 60),
+    "no ledger": lambda path: lose(ledger_of(path)),
+    "the ledger and the journal": lambda path: flip_both(ledger_of(path), 60, behind_newest(path, 1), 200),
+    "the newest snapshot and the journal behind the older": lambda path: flip_both(
+        snapshots_of(path)[-1], 100, behind_newest(path, 0), 60
+    ),
+}
+"""Damage after which a start refuses, and repair helps."""
+
+
+@pytest.mark.parametrize("damage", DAMAGE, ids=str)
+def test_a_start_works_after_a_repair(data: Path, damage: str) -> None:
+    """A start refuses and names the command; a dry run changes nothing; after --yes all goes on."""
+    DAMAGE[damage](data)
+    with pytest.raises(StartError, match=r"banditd (repair|verify)") as refused:
+        Stored(data)
+    assert refused.value.code is ExitCode.DATA
+    before = contents(data)
+    code, said = invoke("repair", data)
+    assert code == ExitCode.DATA
+    assert "to do: " in said
+    assert contents(data) == before
+    code, said = invoke("repair", data, "--yes")
+    assert code == ExitCode.OK, said
+    assert starts(data)
+    kept = b"".join(contents(data).values())
+    assert [name for name, content in before.items() if content.rstrip(b"\0")[64:] not in kept] == []
+    world = Stored(data)
+    assert sum(world.state("p").counters.exposures) >= 60
+    world.visits(30)
+    world.stop()
+    assert learned(Stored(data).engine.state) == learned(world.engine.state)
+    assert invoke("verify", data)[0] == ExitCode.OK
+
+
+def contents(data: Path) -> dict[str, bytes]:
+    """All files but the lock, by name."""
+    files = [path for path in sorted(data.rglob("*")) if path.is_file() and path.name != "lock"]
+    return {str(path.relative_to(data)): path.read_bytes() for path in files}
+
+
+def learned(state: State) -> list[object]:
+    """The ledger and the placements; starts go on with each process."""
+    held = snapshot(state)
+    return [held[0], *held[5:]]
+
+
+@pytest.mark.parametrize(
+    "damage", [name for name in DAMAGE if "ledger" not in name and "stranger" not in name]
+)
+def test_all_is_kept_that_can_be(data: Path, damage: str) -> None:
+    """Bit for bit: what the snapshot and the good records behind it make."""
+    DAMAGE[damage](data)
+    expected = learned(survey(data, ledger_bytes_max=LEDGER_BYTES_MAX).base.state)
+    invoke("repair", data, "--yes")
+    assert learned(survey(data, ledger_bytes_max=LEDGER_BYTES_MAX).base.state) == expected
+
+
+def test_what_is_lost_is_said(data: Path) -> None:
+    """Numbers of records, and how many decisions and rewards among them can still be read."""
+    records = [
+        (sequence, decode(payload))
+        for sequence, payload in read(data / "journal", int(segments_of(data)[0].stem) - 1)
+    ]
+    damaged = behind_newest(data, 1)
+    flip(damaged, 200)
+    last = survey(data, ledger_bytes_max=LEDGER_BYTES_MAX)
+    first = last.base.after + last.records + 1
+    later = [record for sequence, record in records if sequence > first]
+    code, said = invoke("repair", data)
+    assert code == ExitCode.DATA
+    (lost,) = re.findall(r"^lost: (.*)$", said, re.MULTILINE)
+    assert lost.startswith(f"records {first} to {int(segments_of(data)[-1].stem) - 1} at least; ")
+    for kind, word in ((Decided, "decision"), (Rewarded, "reward")):
+        assert f"{sum(isinstance(record, kind) for record in later)} {word}" in lost
+    assert damaged.name in said
+
+
+def test_counting_twice_is_said(data: Path) -> None:
+    """Where the ledger lost something: a client that repeats a reward is counted again."""
+    flip(ledger_of(data), 60)
+    assert "within their window count twice" in invoke("repair", data)[1]
+
+
+def test_damaged_snapshots_are_not_needed_when_the_journal_is_whole(tmp_path: Path) -> None:
+    """Both are set aside, and everything comes from the journal: nothing is lost."""
+    path = tmp_path / "data"
+    world = Stored(path, keep=Keep(seconds=1e9))
+    serve(world)
+    for damaged in snapshots_of(path):
+        flip(damaged, 100)
+    assert not starts(path)
+    code, said = invoke("repair", path, "--yes")
+    assert (code, "lost: " in said) == (0, False)
+    assert learned(survey(path, ledger_bytes_max=LEDGER_BYTES_MAX).base.state) == learned(world.engine.state)
+
+
+def test_an_older_snapshot_needs_no_repair(data: Path) -> None:
+    """A start would set the damaged one aside itself; repair does it too."""
+    flip(snapshots_of(data)[-1], 100)
+    assert starts(data)
+    assert invoke("verify", data)[0] == ExitCode.DATA
+    code, said = invoke("repair", data, "--yes")
+    assert (code, "lost: " in said) == (0, False)
+    assert invoke("verify", data)[0] == ExitCode.OK
+
+
+def test_nothing_to_do(data: Path) -> None:
+    """A good directory stays as it is, byte for byte."""
+    before = contents(data)
+    code, said = invoke("repair", data, "--yes")
+    assert code == ExitCode.OK
+    assert "to do" not in said
+    assert contents(data) == before
+
+
+def test_it_never_starts_empty(data: Path) -> None:
+    """With nothing left to go on from, it says what the operator may choose, and touches nothing."""
+    for damaged in snapshots_of(data):
+        flip(damaged, 100)
+    before = contents(data)
+    code, said = invoke("repair", data, "--yes")
+    assert code == ExitCode.DATA
+    assert "Restore the directory from a backup" in said
+    assert contents(data) == before
+
+
+@pytest.mark.parametrize("kind", ["snapshots", "journal", "ledger"])
+def test_what_a_newer_version_wrote_is_not_touched(data: Path, kind: str) -> None:
+    """The header says so, with its CRC right: install that version."""
+    for path in (data / kind).iterdir():
+        if path.suffix in {".snapshot", ".journal", ".ledger"}:
+            header = bytearray(path.read_bytes()[:32])
+            header[7] = 2
+            header[28:] = crc32c(np.frombuffer(header[:28], np.uint8)).to_bytes(4, "little")
+            path.write_bytes(header + path.read_bytes()[32:])
+    before = contents(data)
+    code, said = invoke("repair", data, "--yes")
+    assert code == ExitCode.DATA
+    assert re.search(r"version 2 of the .*or a later one", said)
+    assert contents(data) == before
+    code, said = invoke("verify", data)
+    assert code == ExitCode.DATA
+    assert re.search(r"^newer ", said, re.MULTILINE)
+
+
+def test_it_refuses_beside_a_server(data: Path) -> None:
+    """The lock is the server's."""
+    flip(behind_newest(data, 1), 200)
+    before = contents(data)
+    with data_dir.held(data):
+        code, said = invoke("repair", data, "--yes")
+    assert code == ExitCode.FILES
+    assert "another process" in said
+    assert contents(data) == before
+
+
+@pytest.mark.parametrize(
+    "damage", ["a frame", "no journal", "the ledger and the journal", "the ledger's header"]
+)
+def test_it_may_be_killed_anywhere(data: Path, tmp_path: Path, damage: str) -> None:
+    """Before each call that changes a file: repeated, it gets there, and no byte is gone."""
+    DAMAGE[damage](data)
+    before = contents(data)
+    whole = Path(shutil.copytree(data, tmp_path / "whole"))
+    counting = Faulty(lambda *_: None)
+    repaired(whole, counting)
+    expected = learned(survey(whole, ledger_bytes_max=LEDGER_BYTES_MAX).base.state)
+    assert len(counting.calls) > 3
+    for stop in range(1, len(counting.calls) + 1):
+        copy = Path(shutil.copytree(data, tmp_path / str(stop)))
+        with pytest.raises(Stopped):
+            repaired(copy, Faulty(stopping(stop)))
+        repaired(copy, Files())
+        kept = b"".join(contents(copy).values())
+        assert [name for name, content in before.items() if content.rstrip(b"\0")[64:] not in kept] == []
+        assert starts(copy), stop
+        assert learned(survey(copy, ledger_bytes_max=LEDGER_BYTES_MAX).base.state) == expected, stop
+
+
+def stopping(at: int) -> Callable[..., None]:
+    """Kill the process before its call of this number."""
+
+    def fault(_name: str, number: int, _arguments: object) -> None:
+        if number == at:
+            raise Stopped
+
+    return fault
+
+
+def repaired(path: Path, files: Files) -> None:
+    """What the command does, on these files."""
+    for _ in range(ROUNDS):
+        steps = plan(path).steps
+        if not steps:
+            return
+        for step in steps:
+            step.run(files)
+
+
+def test_any_damage_has_a_message(data: Path, tmp_path: Path) -> None:
+    """Bytes flipped, cut, put in, files gone or swapped: never a traceback, and repair never harms."""
+    rng = random.Random(1)
+    for case in range(60):
+        copy = Path(shutil.copytree(data, tmp_path / str(case)))
+        for _ in range(rng.randint(1, 3)):
+            mutate(rng, copy)
+        for command in ("inspect", "verify"):
+            code, said = invoke(command, copy)
+            assert code in {ExitCode.OK, ExitCode.DATA, ExitCode.FILES}, said
+            assert said
+        worked = starts(copy)
+        code, said = invoke("repair", copy, "--yes")
+        assert code in {ExitCode.OK, ExitCode.DATA}, said
+        assert starts(copy) == (code == ExitCode.OK)
+        assert code == ExitCode.OK or not worked
+
+
+def mutate(rng: random.Random, data: Path) -> None:
+    """Damage a file of the data somehow."""
+    files = [path for path in data.glob("*/*") if path.suffix in {".snapshot", ".journal", ".ledger", ""}]
+    path = rng.choice(files)
+    content = bytearray(path.read_bytes())
+    at = rng.randrange(len(content) + 1)
+    match rng.randrange(7):
+        case 0:
+            path.unlink()
+            return
+        case 1:
+            content = content[:at]
+        case 2:
+            content[at:at] = rng.randbytes(rng.randint(1, 40))
+        case 3:
+            del content[at : at + rng.randint(1, 40)]
+        case 4:
+            content[at : at + 4] = rng.randbytes(4)
+        case 5:
+            content = bytearray(rng.choice(files).read_bytes())
+        case 6:
+            content += content[at:]
+    path.write_bytes(content)
