@@ -57,24 +57,19 @@ class Server:
 
     def __init__(self, folder: Path, options: list[str]) -> None:
         self._log = folder / "server.log"
-        self._log.write_bytes(b"")
-        command = [
-            sys.executable,
-            "-m",
-            "server",
-            "serve",
-            "--config",
-            "config.json",
+        command = [sys.executable, "-m", "server", "serve", "--config", "config.json", *options]
+        command += [
+            "--listen",
+            f"unix:{folder}/data.sock",
+            "--listen",
+            "127.0.0.1:0",
             "--http",
             "127.0.0.1:0",
         ]
-        command += ["--listen", f"unix:{folder}/data.sock", "--listen", "127.0.0.1:0", *options]
-        self.process = subprocess.Popen(
-            command,
-            cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stderr=self._log.open("ab"),
-        )
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                command, cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=log
+            )
 
     def said(self, event: str) -> dict[str, Any] | None:
         """What it has logged about `event`, if it has."""
