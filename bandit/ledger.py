@@ -200,6 +200,11 @@ class Ledger:
             if self._news is not None:
                 self._news.dropped(place)
 
+    @property
+    def news_bytes(self) -> int:
+        """Bytes that `take_news` would hand over."""
+        return 0 if self._news is None else len(self._news)
+
     def take_news(self) -> bytearray:
         """Hand over what was counted, shown and dropped since the last call, as packed entries, at no cost.
 

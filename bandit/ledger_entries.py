@@ -70,6 +70,10 @@ class News:
         self._entries = bytearray()
         self._words: dict[tuple[int, int], int] = {}
 
+    def __len__(self) -> int:
+        """How many bytes wait to be taken."""
+        return len(self._entries)
+
     def counted(self, window_us: int, time_us: int, event_key: int, value: float, id_key: int) -> None:
         """Note that an event was counted; arguments as for `Ledger.count`."""
         self._entries += _COUNTED.pack(window_us << KIND_BITS | COUNTED, time_us, event_key, id_key, value)

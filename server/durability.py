@@ -4,10 +4,11 @@ What may wait for the disk runs in threads; the event loop never does, but for t
 """
 
 import asyncio
+import math
 import os
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import NoReturn
 
 import structlog
@@ -19,6 +20,9 @@ from server.exit_codes import ExitCode
 from server.recovery import Taken
 from server.settings import Fsync
 from server.store import Store, Work, is_full
+
+LOOK_S = 1.0
+"""Seconds between two looks at whether a snapshot is due."""
 
 
 def end_process(error: BaseException) -> NoReturn:
@@ -56,6 +60,8 @@ class Durability:
         self._fsync = fsync
         self._interval_s = snapshot_interval_s
         self._end = end
+        self._closing = asyncio.Event()
+        self._running: asyncio.Future[tuple[None, None]] | None = None
         self._syncing: asyncio.Task[None] | None = None
         self._taking = asyncio.Lock()
         self._was_full = False
@@ -80,21 +86,33 @@ class Durability:
                 self._syncing = asyncio.get_running_loop().create_task(self._sync())
             await asyncio.shield(self._syncing)
 
-    async def look_after(self) -> None:
+    async def run(self) -> None:
+        """Sync, allocate and take snapshots, until `close`."""
+        self._running = asyncio.gather(self._look_after(), self._take_snapshots())
+        await self._running
+
+    async def _look_after(self) -> None:
         """Sync once a second, and keep the journal's next segment allocated."""
-        while True:
-            await asyncio.sleep(limits.FSYNC_INTERVAL_S)
+        while not await self._closes_within(limits.FSYNC_INTERVAL_S):
             await self._allocate()
             if self._fsync == "interval" and self.synced < self.store.sequence:
                 await self._sync()
 
-    async def take_snapshots(self) -> None:
-        """Take a snapshot every now and then, if anything was recorded since the last one."""
-        while self._interval_s:
-            await asyncio.sleep(self._interval_s)
-            taken = self.store.taken
-            if taken is None or taken.sequence < self.store.sequence:
+    async def _take_snapshots(self) -> None:
+        """Take a snapshot whenever it is time, if anything was recorded since the last one."""
+        interval_s = self._interval_s or math.inf
+        due_s = time.monotonic() + interval_s
+        while not await self._closes_within(min(interval_s, LOOK_S)):
+            is_due = time.monotonic() >= due_s
+            if is_due:
+                due_s = time.monotonic() + interval_s
+            if (is_due and self.store.news) or self.store.overdue:
                 await self.take_snapshot()
+
+    async def _closes_within(self, seconds: float) -> bool:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._closing.wait(), seconds)
+        return self._closing.is_set()
 
     async def take_snapshot(self, *, closed: bool = False) -> Taken | None:
         """Take a snapshot now; None if there is no space for one. `closed`: nothing follows it."""
@@ -116,6 +134,10 @@ class Durability:
 
     async def close(self) -> None:
         """Take a last snapshot and end the journal. No more records may come."""
+        self._closing.set()
+        for work in (self._running, self._syncing):
+            if work is not None:
+                await work  # what is under way on the disk comes to its end
         await self.take_snapshot(closed=True)
         try:
             await asyncio.to_thread(self.store.close)

@@ -182,8 +182,7 @@ class Sidecar:
         self._registry.register(DurabilityCollector(self.durability))
         self._bandit.engine = self._operator.engine = engine
         self._operator.reloader, self._operator.durability = self.reloader, self.durability
-        self._spawn(self.durability.look_after())
-        self._spawn(self.durability.take_snapshots())
+        self._spawn(self.durability.run())
         collector.freeze()
         self.counts.start_s = time.monotonic() - self._born_s
         self.health.set_serving()

@@ -33,6 +33,9 @@ SNAPSHOTS_KEPT = 2
 BATCH_BYTES = 2**20
 """Bytes of a snapshot that are written at once."""
 
+NEWS_BYTES_MAX = 64 * 2**20
+"""Bytes of memory for what a snapshot will add to the ledger's files; past it one is due at once."""
+
 RETRY_S = 1.0
 """Seconds between two attempts to find space for the journal."""
 
@@ -96,6 +99,16 @@ class Store:
     def taken(self) -> Taken | None:
         """The newest snapshot that stands."""
         return self._kept[-1] if self._kept else None
+
+    @property
+    def news(self) -> bool:
+        """Whether anything was recorded since that snapshot."""
+        return self.taken is None or self.taken.sequence < self.sequence
+
+    @property
+    def overdue(self) -> bool:
+        """Whether a snapshot should be taken before its time, since what waits for it takes much memory."""
+        return self.state.ledger.news_bytes > NEWS_BYTES_MAX
 
     @property
     def full(self) -> bool:

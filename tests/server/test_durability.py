@@ -264,3 +264,15 @@ def test_a_journal_that_is_damaged_stops_the_start(tmp_path: Path, sidecar: Any)
     assert f"{path.name}: byte " in line["problem"]
     assert "`banditd verify`" in line["problem"]
     assert "`banditd repair`" in line["problem"]
+
+
+def test_a_snapshot_does_not_wait_for_its_time_when_too_much_waits_for_it(
+    loop: Loop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What will be added to the ledger's files is bounded, also without an interval."""
+    monkeypatch.setattr("server.store.NEWS_BYTES_MAX", 100)
+    with running(loop, tmp_path, snapshot_interval_s=0.0) as server:
+        live(server, 20)
+        store = server.sidecar.durability.store  # type: ignore[union-attr]
+        until(lambda: store.taken is not None)
+        until(lambda: loop.call(lambda: store.state.ledger.news_bytes) == 0)
