@@ -146,7 +146,7 @@ class Durability:
 
     async def _done(self, work: Work | None) -> None:
         if work is None:
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.0 if self._closing.is_set() else limits.SNAPSHOT_PAUSE_S)
         else:
             await asyncio.to_thread(work)
 
