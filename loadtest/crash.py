@@ -133,6 +133,8 @@ class Run:
         for customer in customers:
             customer.join(WAIT_S)
             assert customer.failed is None, f"{customer.name}: {customer.failed}"
+            if kind == "stopped":
+                assert customer.refused == "UNAVAILABLE", f"{customer.name}: {customer.refused}"
         assert code == (0 if kind == "stopped" else -signal.SIGKILL), f"exit code {code}"
         self.figures[kind] += 1
         self.check()

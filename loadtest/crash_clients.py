@@ -162,15 +162,16 @@ class Book:
 
 
 class Customer(threading.Thread):
-    """One client with a connection of its own, from now until the server is gone.
+    """One client with a connection of its own, which calls until it is refused.
 
-    `over` is set just before the server is killed; a call that fails earlier is kept as `failed`, and so is
-    an answer that cannot be.
+    `over` is set just before the server ends; a call that fails earlier is kept as `failed`, and so is an
+    answer that cannot be. What a later call failed with is `refused`.
     """
 
     def __init__(self, book: Book, target: str, seed: str, over: threading.Event) -> None:
         super().__init__(name=f"customer at {target}", daemon=True)
         self.failed: BaseException | None = None
+        self.refused = ""
         self._book = book
         self._target = target
         self._rng = random.Random(seed)
@@ -189,10 +190,11 @@ class Customer(threading.Thread):
         weights = [8, 1, 8, 1, 3, 1]
         try:
             with Client(self._target) as client:
-                while not self._over.is_set():
+                while True:
                     self._rng.choices(steps, weights)[0](client)
                     self._over.wait(self._rng.expovariate(1 / PAUSE_S))
         except CallError as error:
+            self.refused = error.code
             if not self._over.is_set():
                 self.failed = error
         except AssertionError as error:

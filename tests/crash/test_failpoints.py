@@ -1,15 +1,17 @@
 """A process killed at any call of the file system: nothing acknowledged is lost, nothing is counted twice.
 
-Fault 1; fault 10 is among these calls. What a power cut leaves is for test_power_cut.py.
+What a power cut leaves is for test_power_cut.py.
 """
 
+import errno
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from bandit.snapshot import snapshots
+from bandit.journal_reader import read
+from bandit.snapshot import sequence_of, snapshots
 from tests.core.journals import Stopped
 from tests.crash.course import AFTER, History, Process, check_recovered, course, go_on, store
 from tests.crash.disk import Disk
@@ -94,3 +96,48 @@ def test_killed_and_the_newest_snapshot_is_damaged(tmp_path: Path) -> None:
             fell_back += 1
         go_on(history)
     assert fell_back > 100
+
+
+class StoppedBehind(Disk):
+    """Kills the process at the first call behind the one that gives a snapshot its name."""
+
+    def rename(self, source: Path, target: Path) -> None:
+        """As Disk."""
+        super().rename(source, target)
+        if target.suffix == ".snapshot":
+            self.stop = len(self.calls) + 1
+
+
+def test_killed_between_a_snapshot_and_the_trim(tmp_path: Path) -> None:
+    """Fault 10: the journal still has what the snapshot holds; nothing of it is applied twice."""
+    history = History(tmp_path)
+    killed(history, StoppedBehind())
+    (newest,) = snapshots(tmp_path / "snapshots")
+    assert sequence_of(newest) > 5
+    assert next(iter(read(tmp_path / "journal", 0)))[0] == 1
+    go_on(history)
+
+
+class Hesitant(Disk):
+    """Every second write is interrupted, and the others write a few bytes each."""
+
+    def write(self, descriptor: int, data: memoryview, offset: int) -> int:
+        """As Disk."""
+        if len(self.calls) % 2:
+            self.calls.append("interrupted")
+            raise InterruptedError(errno.EINTR, "interrupted")
+        return super().write(descriptor, data[:100], offset)
+
+
+def test_short_and_interrupted_writes_are_finished(tmp_path: Path) -> None:
+    """Fault 8: the same files, byte for byte, as when every write is whole."""
+    made = []
+    for disk in (Disk(), Hesitant()):
+        folder = tmp_path / type(disk).__name__
+        for _ in course(History(folder), disk):
+            pass
+        disk.close_all()
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        made.append({path.relative_to(folder): path.read_bytes() for path in files})
+    assert "interrupted" in disk.calls
+    assert made[0] == made[1]
