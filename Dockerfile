@@ -36,7 +36,7 @@ ENV PATH=/opt/banditd/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 ENV BANDITD_DATA_DIR=/var/lib/banditd
 USER banditd
 WORKDIR /var/lib/banditd
-RUN python -c "import bandit.engine; from bandit.kernels import jit; print(jit.compile_all(), 'kernels compiled')"
+RUN python -c "import server.opening; from bandit.kernels import jit; print(jit.compile_all(), 'kernels compiled')"
 VOLUME /var/lib/banditd
 EXPOSE 50051 9100
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s CMD ["banditd", "probe"]

@@ -7,6 +7,7 @@ from bandit.engine import Engine
 from bandit.migrate import warnings_between
 from bandit.token import Keys
 from server.clock import LearningClock
+from server.exit_codes import ExitCode, StartError
 from server.keys import new_start_id, origin_name
 from server.recovery import boot_id
 from server.settings import Settings
@@ -19,15 +20,7 @@ def open_engine(settings: Settings, config: Config, keys: Keys, clock: LearningC
     Raises StartError where recovery refuses, ConfigError if the configuration cannot follow the last one.
     """
     origin = origin_name()
-    store = Store(
-        settings.data_dir,
-        ledger_bytes_max=settings.ledger_bytes_max,
-        origin=origin,
-        boot=boot_id(),
-        segment_bytes=settings.journal_segment_bytes,
-        keep=Keep(settings.journal_keep_s, settings.journal_max_bytes),
-        progress=_replaying,
-    )
+    store = _store(settings, origin)
     _report(store, config)
     if clock.resume(store.state.time_us, accept=settings.accept_clock):
         structlog.get_logger().warning(
@@ -45,6 +38,26 @@ def open_engine(settings: Settings, config: Config, keys: Keys, clock: LearningC
         journal=store,
     )
     return store, engine
+
+
+def _store(settings: Settings, origin: str) -> Store:
+    try:
+        return Store(
+            settings.data_dir,
+            ledger_bytes_max=settings.ledger_bytes_max,
+            origin=origin,
+            boot=boot_id(),
+            segment_bytes=settings.journal_segment_bytes,
+            keep=Keep(settings.journal_keep_s, settings.journal_max_bytes),
+            progress=_replaying,
+        )
+    except OSError as error:
+        place = error.filename or settings.data_dir
+        raise StartError(
+            ExitCode.FILES,
+            f"{str(place)!r} cannot be used ({error.strerror}); give the service's user the data directory "
+            "and all that is in it, on a disk that works",
+        ) from error
 
 
 def _replaying(records: int, at_least: int) -> None:

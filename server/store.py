@@ -4,6 +4,7 @@ No event loop and no threads here: whoever runs it decides when what is slow is 
 leaves, `flush` has handed the records behind it to the kernel.
 """
 
+import os
 import time
 from collections.abc import Callable, Generator, Sequence
 from functools import partial
@@ -281,8 +282,15 @@ def _make(data_dir: Path, folders: Folders) -> None:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         Files().fsync_dir(data_dir)
     except OSError as error:
-        raise StartError(
-            ExitCode.FILES,
-            f"the data directory {str(data_dir)!r} cannot be written to ({error.strerror}); "
-            "make it writable for the service's user, or give another with --data-dir",
-        ) from error
+        raise _unusable(data_dir, error.strerror) from error
+    for folder in folders:  # a file system that is mounted read-only says no to root too
+        if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+            raise _unusable(folder, "read-only, or another user's")
+
+
+def _unusable(folder: Path, why: str | None) -> StartError:
+    return StartError(
+        ExitCode.FILES,
+        f"the data directory's {str(folder)!r} cannot be written to ({why}); make it writable for the "
+        "service's user, or give another directory with --data-dir",
+    )

@@ -56,7 +56,8 @@ def test_the_journal_gives_its_kernels_one_type_each(tmp_path: Path) -> None:
     kernels = [entry for name, entry in jit._registry.items() if name.startswith("crc.")]
     for entry in kernels:
         entry.dispatcher(*entry.example())
-    assert [len(entry.dispatcher.signatures) for entry in kernels] == [1, 1, 1, 1]
+    assert kernels
+    assert {len(entry.dispatcher.signatures) for entry in kernels} == {1}
 
 
 def test_the_page_shows_the_bytes(tmp_path: Path) -> None:
