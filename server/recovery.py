@@ -182,7 +182,8 @@ def survey(
     folders = Folders.of(data_dir)
     damaged: list[tuple[Path, str]] = []
     with collector.resting():
-        present = [path for path in snapshots(folders.snapshots) if path not in without]
+        found_there = snapshots(folders.snapshots) if folders.snapshots.is_dir() else []
+        present = [path for path in found_there if path not in without]
         base = _base(present, folders, ledger_bytes_max, files or Files(), damaged)
         journal = _Journal(folders.journal, base, read(folders.journal, base.after, boot=boot, live=live))
         if base.side not in (Snapshots.DAMAGED, Snapshots.NEWER):

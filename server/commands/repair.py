@@ -7,7 +7,7 @@ import click
 from bandit.files import Files
 from server import data_dir
 from server.exit_codes import ExitCode, StartError
-from server.inspection.outlook import outlook
+from server.inspection.outlook import outlook, require_state
 from server.inspection.progress import replaying
 from server.repairs.plan import Plan, plan
 
@@ -24,6 +24,8 @@ def repair(*, directory: Path, yes: bool) -> None:
     Nothing is deleted: what is taken out of the way is kept under names that end in .broken. No server may
     run. Exits with 0 if a start works now, with 6 if not.
     """
+    require_state(directory)
+    repaired = False
     try:
         with data_dir.held(directory), replaying() as progress:
             for _ in range(ROUNDS):
@@ -31,20 +33,23 @@ def repair(*, directory: Path, yes: bool) -> None:
                 _say(found)
                 if not found.steps or not yes:
                     break
+                repaired = True
                 for step in found.steps:
                     step.run(Files())
                     click.echo(f"done: {step.what}")
             said, starts = outlook(directory, None, progress)
     except OSError as error:
         raise StartError(ExitCode.FILES, f"{error.filename or directory}: {error.strerror}") from error
-    click.echo(said if starts or not yes else f"not repaired: {said}")
     if found.steps and not yes:
-        click.echo("nothing was changed; repeat it with --yes to do this, on a copy first if you can")
+        click.echo("nothing was changed: --yes does it; copy the directory first if you can")
+    elif starts:
+        click.echo(f"{'repaired' if repaired else 'nothing to repair'}: {said}")
     raise SystemExit(ExitCode.OK if starts else ExitCode.DATA)
 
 
 def _say(found: Plan) -> None:
-    click.echo(f"wrong: {found.wrong}")
+    if found.wrong:
+        click.echo(f"wrong: {found.wrong}")
     for step in found.steps:
         click.echo(f"to do: {step.what}")
     for loss in found.lost:

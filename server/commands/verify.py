@@ -7,7 +7,7 @@ import click
 from server.exit_codes import ExitCode
 from server.inspection.findings import Finding, Verdict
 from server.inspection.holder import holder
-from server.inspection.outlook import outlook
+from server.inspection.outlook import outlook, require_state
 from server.inspection.progress import replaying
 from server.inspection.verifying import damaged, verified
 
@@ -20,6 +20,7 @@ def verify(*, directory: Path) -> None:
     A running server is not disturbed. Exits with 0 if all is good, with 6 for damage, 5 for what cannot be
     read.
     """
+    require_state(directory)
     process = holder(directory)
     findings = []
     for finding in verified(directory, live=process is not None):

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from server.inspection.figures import Arm, Figures, ServedPolicy
 from server.inspection.reading import Reading
 
+SHOWN = 0.0005
+"""The difference of two shares that shows."""
+
 
 @dataclass(frozen=True, slots=True)
 class ArmChange:
@@ -61,10 +64,10 @@ class PlacementChange:
 
     @property
     def is_any(self) -> bool:
-        """Whether anything changed."""
+        """Whether anything changed, but for a share by less than a person is shown."""
         moved = self.decisions or self.exposures or self.reward or self.old_schema != self.new_schema
-        changed = (change.old != change.new for side in (self.policies, self.arms) for change in side)
-        return bool(moved) or any(changed)
+        shares = [(change.old, change.new) for change in self.policies]
+        return bool(moved) or any(old and new and abs(new.share - old.share) >= SHOWN for old, new in shares)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ from rich.console import Console
 from rich.table import Table
 
 from server.inspection.comparison import ArmChange, Comparison, Features, PlacementChange, PolicyChange
-from server.inspection.view import count, empty_table, interval, line, number, percent, time_text
+from server.inspection.view import empty_table, line, show_table
+from server.inspection.words import count, interval, number, percent, time_text
 
 LEGEND = "chosen, traffic, exposures and reward: between the two. → from the old to the new."
 
@@ -26,7 +27,7 @@ def show_comparison(out: Console, found: Comparison) -> None:
         _show_placement(out, change)
     out.print()
     if changed:
-        out.print(LEGEND, soft_wrap=True)
+        line(out, LEGEND)
     line(out, f"{count(len(found.placements) - len(changed), 'placement')} unchanged")
 
 
@@ -38,8 +39,8 @@ def _show_placement(out: Console, change: PlacementChange) -> None:
         line(out, f"  another configuration: schema {change.old_schema} → {change.new_schema}")
     for text in _features(change.features):
         line(out, f"  {text}")
-    out.print(_policies_table(change.policies))
-    out.print(_arms_table(change.arms))
+    show_table(out, _policies_table(change.policies))
+    show_table(out, _arms_table(change.arms))
 
 
 def _features(features: Features) -> list[str]:

@@ -36,11 +36,15 @@ class Finding:
     detail: str
 
 
-def found(data_dir: Path, path: Path, check: Callable[[], str]) -> Finding:
-    """Return what `check` finds about a file: it describes a good one, and raises for any other."""
+Said = tuple[Verdict, str]
+"""GOOD or NOTE, and what a file holds."""
+
+
+def found(data_dir: Path, path: Path, check: Callable[[], Said]) -> Finding:
+    """Return what `check` finds about a file: it describes one that is whole, and raises for any other."""
     file = str(path.relative_to(data_dir))
     try:
-        return Finding(file, Verdict.GOOD, check())
+        return Finding(file, *check())
     except (CorruptJournal, CorruptLedger, CorruptSnapshot) as error:
         return Finding(str(Path(error.path).relative_to(data_dir)), Verdict.DAMAGED, plain(error))
     except SectionError as error:

@@ -6,10 +6,19 @@ from functools import partial
 from pathlib import Path
 
 from bandit.config import format_bytes
-from bandit.frames import FRAME_BYTES, HEADER_BYTES, CorruptJournal, Frames, Position, Tail, newer_version
+from bandit.frames import (
+    FRAME_BYTES,
+    HEADER_BYTES,
+    CorruptJournal,
+    Frames,
+    Position,
+    Synced,
+    Tail,
+    newer_version,
+)
 from bandit.journal_reader import SYNCED, Segment, read, read_synced, segments
 from bandit.record_codec import RecordError, decode
-from server.inspection.findings import Finding, Verdict, found
+from server.inspection.findings import Finding, Said, Verdict, found
 from server.recovery import boot_id
 
 
@@ -30,8 +39,9 @@ def journal(data_dir: Path, folder: Path, *, live: bool) -> Iterator[Finding]:
     if check.last is not None and check.last < synced:
         missing = f"ends with record {check.last}, and {synced - check.last} more were on the disk"
         yield Finding(str(folder.relative_to(data_dir)), Verdict.DAMAGED, missing)
-    if (folder / SYNCED).exists():
-        yield Finding(f"{folder.name}/{SYNCED}", Verdict.GOOD, f"up to record {synced}")
+    path = folder / SYNCED
+    if path.exists():
+        yield found(data_dir, path, lambda: _synced(path))
 
 
 def newer_segment(path: Path) -> str:
@@ -49,6 +59,14 @@ def newer_segment(path: Path) -> str:
     )
 
 
+def _synced(path: Path) -> Said:
+    data = path.read_bytes()
+    synced = Synced.of(data)
+    if synced.packed() != data:
+        return Verdict.NOTE, "says nothing: no such file, as a journal writes it"
+    return Verdict.GOOD, f"up to record {synced.through}"
+
+
 class _Check:
     """Goes from segment to segment."""
 
@@ -60,7 +78,7 @@ class _Check:
         self._expected: Position | None = None
         """where the next segment has to begin"""
 
-    def segment(self, segment: Segment) -> str:
+    def segment(self, segment: Segment) -> Said:
         """Return what a segment holds. Raises CorruptJournal."""
         path, expected, self._expected = str(segment.path), self._expected, None
         frames = Frames(path, segment.path.read_bytes())
@@ -76,17 +94,19 @@ class _Check:
             raise CorruptJournal(path, 8, f"{expected}, where the segment before it ends", f"{frames.first}")
         if bad is not None:
             raise bad
-        return f"{_span(frames)}, {format_bytes(segment.bytes)}{self._ending(frames)}"
+        verdict, ending = self._ending(frames)
+        return verdict, f"{_span(frames)}, {format_bytes(segment.bytes)}{ending}"
 
-    def _ending(self, frames: Frames) -> str:
-        """Return what is behind the last frame, in words. Raises CorruptJournal."""
+    def _ending(self, frames: Frames) -> Said:
+        """Return what is behind the last frame. Raises CorruptJournal."""
         if frames.tail()[0] is Tail.CLEAN:
-            return ""
+            return Verdict.GOOD, ""
         reader = read(self._folder, frames.first.sequence - 1, boot=boot_id(), live=self._live)
         deque(reader, maxlen=0)
         if reader.torn is None:
-            return "; the server is writing behind them"
-        return f"; a write was interrupted at byte {reader.torn.offset}: a start keeps the rest aside"
+            return Verdict.GOOD, "; the server is writing behind them"
+        where = f"a write was interrupted at byte {reader.torn.offset}"
+        return Verdict.NOTE, f"; {where}: a start keeps the rest aside"
 
 
 def _span(frames: Frames) -> str:

@@ -4,9 +4,21 @@ from pathlib import Path
 
 from bandit.recovery import Action
 from server.data_reading import consistently
-from server.inspection.reading import UNBOUNDED
-from server.inspection.view import count
-from server.recovery import Progress, Survey, boot_id, survey
+from server.exit_codes import ExitCode, StartError
+from server.inspection.words import count
+from server.recovery import Folders, Progress, Survey, boot_id, survey
+
+UNBOUNDED = 2**62
+"""Bytes of a ledger that is only read: what was acknowledged is shown, whatever today's limit."""
+
+
+def require_state(data_dir: Path) -> None:
+    """Raise StartError for a folder that no server has used as its data directory."""
+    if not any(folder.is_dir() for folder in Folders.of(data_dir)):
+        raise StartError(
+            ExitCode.FILES,
+            f"{str(data_dir)!r} holds no state: expected the folders journal, snapshots and ledger",
+        )
 
 
 def outlook(data_dir: Path, process: int | None, progress: Progress | None) -> tuple[str, bool]:
@@ -14,7 +26,6 @@ def outlook(data_dir: Path, process: int | None, progress: Progress | None) -> t
 
     Raises StartError for what cannot be read.
     """
-    (data_dir / "snapshots").stat()
     found = consistently(
         data_dir,
         lambda: survey(
@@ -22,11 +33,12 @@ def outlook(data_dir: Path, process: int | None, progress: Progress | None) -> t
         ),
     )
     now = f"process {process} serves; a start after it" if process is not None else "a start"
-    return f"{now} would {planned(found)}", found.act.starts
+    why = f": {found.refusal}" if found.refusal else ""
+    return f"{now} would {planned(found)}{why}", found.act.starts
 
 
 def planned(found: Survey) -> str:
-    """Return what a start would do with what was found."""
+    """Return what a start would do with what was found: the words behind "a start would"."""
     base = found.base
     source = base.taken.path.name if base.taken else "nothing"
     behind = f"restore {source}, replay {count(found.records, 'record')} of the journal"
@@ -41,6 +53,6 @@ def planned(found: Survey) -> str:
             torn = found.torn
             what = f"{behind}, and keep {count(torn.length, 'byte')} of an interrupted write aside"
         case _:
-            return f"{found.act}: {found.refusal}"
+            return str(found.act.value)
     aside = "".join(f"; {path.name} is set aside as damaged" for path, _ in found.damaged)
     return f"{what}{aside}"

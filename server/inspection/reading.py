@@ -12,18 +12,18 @@ from server.data_reading import consistently
 from server.exit_codes import ExitCode, StartError
 from server.inspection.figures import Figures, figures
 from server.inspection.files import Files, files
-from server.recovery import Folders, Progress, survey
-
-UNBOUNDED = 2**62
-"""Bytes of a ledger that is only read: what was acknowledged is shown, whatever today's limit."""
+from server.inspection.holder import holder
+from server.inspection.outlook import UNBOUNDED, planned, require_state
+from server.recovery import Progress, boot_id, survey
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What was learned up to record `sequence`, at `time_us` in microseconds since 1970.
 
-    `snapshot` is what it was read from, and `replayed` how many records behind it; `files` is None for a
-    single snapshot. `problems` say what could not be read: the figures leave that out.
+    `snapshot` is what it was read from, and `replayed` how many records behind it. `start` says what a start
+    would do, and `files` what lies there; both are None for a single snapshot. `problems` say what could not
+    be read: the figures leave that out.
     """
 
     path: str
@@ -33,6 +33,7 @@ class Reading:
     replayed: int
     problems: tuple[str, ...]
     placements: tuple[Figures, ...]
+    start: str | None
     files: Files | None
 
 
@@ -48,10 +49,9 @@ def read(path: Path, *, only: str | None = None, progress: Progress | None = Non
 
 def _directory(path: Path, only: str | None, progress: Progress | None) -> Reading:
     """Read what a start would find. Raises FileNotFoundError if a server removed a part of it meanwhile."""
-    if not Folders.of(path).snapshots.is_dir():
-        message = f"{str(path)!r} holds no state: expected the folders journal, snapshots and ledger"
-        raise StartError(ExitCode.FILES, message)
-    found = survey(path, ledger_bytes_max=UNBOUNDED, progress=progress, live=True)
+    require_state(path)
+    live = holder(path) is not None
+    found = survey(path, ledger_bytes_max=UNBOUNDED, boot=boot_id(), progress=progress, live=live)
     base = found.base
     for used in (base.taken.path if base.taken else None, *(damaged for damaged, _ in found.damaged)):
         if used is not None:
@@ -67,6 +67,7 @@ def _directory(path: Path, only: str | None, progress: Progress | None) -> Readi
         replayed=found.records,
         problems=tuple(problems),
         placements=figures(base.state, only),
+        start=planned(found),
         files=files(path),
     )
 
@@ -80,7 +81,7 @@ def _snapshot(path: Path, only: str | None) -> Reading:
         raise StartError(ExitCode.DATA, f"{path}: {error}") from error
     except OSError as error:
         raise StartError(ExitCode.FILES, f"{str(path)!r} cannot be read ({error.strerror})") from error
-    return Reading(str(path), sequence, state.time_us, path.name, 0, (), figures(state, only), None)
+    return Reading(str(path), sequence, state.time_us, path.name, 0, (), figures(state, only), None, None)
 
 
 def _state(path: Path) -> tuple[State, int]:

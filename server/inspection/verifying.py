@@ -13,10 +13,10 @@ from bandit.sections import Listed, restored, unpack_placement
 from bandit.snapshot import read_snapshot, snapshots
 from server import keys
 from server.inspection.files import KEPT_ASIDE, listed
-from server.inspection.findings import Finding, Verdict, found
+from server.inspection.findings import Finding, Said, Verdict, found
 from server.inspection.journal_check import journal
-from server.inspection.reading import UNBOUNDED
-from server.inspection.view import count
+from server.inspection.outlook import UNBOUNDED
+from server.inspection.words import count
 from server.recovery import Folders
 
 _LEFT = ".tmp"
@@ -48,7 +48,7 @@ def _key(data_dir: Path) -> Finding:
     path = keys.key_path(None, data_dir)
     if not path.exists():
         return Finding(path.name, Verdict.NOTE, "not here: --key-file names another, or a start makes it")
-    return found(data_dir, path, lambda: f"key {keys.read(path).current} seals")
+    return found(data_dir, path, lambda: (Verdict.GOOD, f"key {keys.read(path).current} seals"))
 
 
 class _Tables:
@@ -73,7 +73,7 @@ class _Tables:
                 f"{self._folders.ledger.name}/{name}", Verdict.DAMAGED, "missing: a snapshot lists it"
             )
 
-    def _snapshot(self, path: Path) -> str:
+    def _snapshot(self, path: Path) -> Said:
         """Return what a snapshot holds; all of it is right, with what it lists of the ledger."""
         snapshot = read_snapshot(path)
         head, footer = snapshot.head, snapshot.footer
@@ -83,18 +83,22 @@ class _Tables:
         ledger = Ledger(UNBOUNDED)
         restored(head, (placement for placement, _ in sections), ledger)
         LedgerFiles(self._folders.ledger).load(footer.ledger, ledger)
-        through = f"up to record {head.sequence}, of some up to {footer.sequence}"
+        later = f", of some up to {footer.sequence}" if footer.sequence > head.sequence else ""
+        through = f"up to record {head.sequence}{later}"
         closed = ", made by a stop" if footer.closed else ""
-        return f"{count(len(sections), 'placement')} {through}{closed}, {format_bytes(path.stat().st_size)}"
+        space = format_bytes(path.stat().st_size)
+        return Verdict.GOOD, f"{count(len(sections), 'placement')} {through}{closed}, {space}"
 
-    def _ledger(self, path: Path) -> str:
+    def _ledger(self, path: Path) -> Said:
         """Return how much of a file is used. Raises CorruptLedger if less of it is good."""
         size, needed = path.stat().st_size, self._needed.get(path.name, 0)
         good = readable(path.parent, Listed(path.name, size, 0)).bytes
         if good < needed:
             raise CorruptLedger(str(path), good, f"good frames up to byte {needed}, as is listed", "another")
-        beyond = f"; {format_bytes(size - needed)} behind that are of no snapshot" if size > needed else ""
-        return f"snapshots list {format_bytes(needed)}{beyond}"
+        what = f"snapshots list {format_bytes(needed)}"
+        if size > needed:
+            return Verdict.NOTE, f"{what}; {format_bytes(size - needed)} behind that are of no snapshot"
+        return Verdict.GOOD, what
 
 
 def _rest(data_dir: Path, folder: Path, ending: str) -> Iterator[Finding]:

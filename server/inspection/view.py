@@ -1,23 +1,23 @@
 """Shows readings and comparisons to a person, as tables."""
 
-import time
 from collections.abc import Iterator
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 
-from bandit.config import format_bytes, format_duration, format_time
+from bandit.config import format_bytes, format_duration
 from server.inspection.figures import Arm, Figures, RampState
 from server.inspection.files import Files
 from server.inspection.reading import Reading
+from server.inspection.words import count, interval, moment, number, percent, time_text
 
 PLAIN_WIDTH = 140
 """Columns where the output is no terminal: nothing is cut off in a file."""
 
-LEGEND = (
-    "share: what the ramp gives a policy now; traffic: what it had of all decisions. mean R: an exposure, "
-    "over those to whom the arm was shown; with its 95 % interval, from 30 exposures on."
-)
+LEGEND = """\
+share: what the ramp gives a policy now; traffic: what it had of all decisions. mean R: an exposure,
+over those to whom the arm was shown; its 95 % interval from 30 exposures on."""
 
 
 def console() -> Console:
@@ -31,12 +31,12 @@ def show_reading(out: Console, reading: Reading) -> None:
     for placement in reading.placements:
         _show_placement(out, placement)
     if reading.placements:
-        out.print(LEGEND, soft_wrap=True)
+        line(out, LEGEND)
         out.print()
     for text in _origin(reading):
         line(out, text)
     if reading.files:
-        out.print(_files_table(reading.files))
+        show_table(out, _files_table(reading.files, reading.start))
     for problem in reading.problems:
         line(out, f"problem: {problem}", style="bold")
 
@@ -49,21 +49,21 @@ def line(out: Console, text: str, style: str | None = None) -> None:
 def _origin(reading: Reading) -> Iterator[str]:
     source = reading.snapshot or "no snapshot"
     behind = f" and {count(reading.replayed, 'record')} of the journal behind it" if reading.replayed else ""
-    yield f"{reading.path}: up to record {reading.sequence}, {_moment(reading.time_us)}"
+    yield f"{reading.path}: up to record {reading.sequence}, {moment(reading.time_us)}"
     yield f"read from {source}{behind}"
 
 
 def _show_placement(out: Console, placement: Figures) -> None:
     owner = f", owner {placement.owner}" if placement.owner else ""
     line(out, f"{placement.placement} (schema {placement.schema}{owner})", style="bold")
-    updated = "none yet" if placement.updated_us is None else _moment(placement.updated_us)
+    updated = "none yet" if placement.updated_us is None else moment(placement.updated_us)
     decided, shown = count(placement.decisions, "decision"), count(placement.exposures, "exposure")
     line(out, f"  {decided}, {shown}, reward {placement.reward:,.6g}; last exposure {updated}")
     line(out, f"  ramp: {_ramp(placement.ramp) if placement.ramp else 'none, static serves alone'}")
     if placement.half_life_us is not None:
         line(out, f"  mean R forgets: half-life {format_duration(placement.half_life_us)}")
-    out.print(_policies_table(placement))
-    out.print(_arms_table(placement))
+    show_table(out, _policies_table(placement))
+    show_table(out, _arms_table(placement))
     out.print()
 
 
@@ -96,12 +96,13 @@ def _learned(arm: Arm) -> tuple[str, ...]:
     return (*shown, number(arm.mean), interval(arm.low, arm.high))
 
 
-def _files_table(files: Files) -> Table:
-    table = empty_table("files", "", left=2)
+def _files_table(files: Files, start: str | None) -> Table:
+    table = empty_table("", "", left=2)
+    table.show_header = False
     if files.process is not None:
         table.add_row("server", f"process {files.process} serves from here")
     for snapshot in files.snapshots:
-        written = _moment(snapshot.written_us)
+        written = moment(snapshot.written_us)
         table.add_row("snapshot", f"{snapshot.name}, {format_bytes(snapshot.bytes)}, {written}")
     journal = files.journal
     if journal.first is not None:
@@ -111,7 +112,13 @@ def _files_table(files: Files) -> Table:
         table.add_row("ledger", f"{count(files.ledger.files, 'file')}, {format_bytes(files.ledger.bytes)}")
     for name in files.aside:
         table.add_row("kept aside", name)
+    table.add_row("a start would", start)
     return table
+
+
+def show_table(out: Console, table: Table) -> None:
+    """Print a table, a little to the right."""
+    out.print(Padding(table, (0, 0, 0, 1), expand=False))
 
 
 def empty_table(*headings: str, left: int = 1) -> Table:
@@ -120,42 +127,3 @@ def empty_table(*headings: str, left: int = 1) -> Table:
     for column, heading in enumerate(headings):
         table.add_column(heading, justify="left" if column < left else "right", no_wrap=column >= left)
     return table
-
-
-def count(things: int, what: str) -> str:
-    """Return a number of things, in words: "1,000 records"."""
-    return f"{things:,} {what}{'' if things == 1 else 's'}"
-
-
-def percent(fraction: float | None) -> str:
-    """Return a fraction, or a dash."""
-    return "–" if fraction is None else f"{fraction:.1%}"
-
-
-def number(value: float | None) -> str:
-    """Return a mean with four digits that count, or a dash."""
-    return "–" if value is None else f"{value:.4g}"
-
-
-def interval(low: float | None, high: float | None) -> str:
-    """Return an interval, or a dash."""
-    return "–" if low is None or high is None else f"{low:.4g}–{high:.4g}"
-
-
-def time_text(time_us: int) -> str:
-    """Return a time, to the second; one that no calendar has as it stands."""
-    try:
-        return format_time(time_us // 1_000_000 * 1_000_000)
-    except OverflowError:
-        return f"{time_us} µs"
-
-
-def _moment(time_us: int) -> str:
-    """Return a time and how long ago that was."""
-    ago_s = time.time() - time_us / 1e6
-    if ago_s < 0:
-        return time_text(time_us)
-    for unit, seconds in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
-        if ago_s >= 2 * seconds:
-            return f"{time_text(time_us)} ({ago_s // seconds:.0f} {unit} ago)"
-    return f"{time_text(time_us)} ({ago_s:.0f} s ago)"

@@ -15,7 +15,7 @@ from bandit.journal_reader import Segment, segments
 from bandit.kernels.crc import FULL, proof, scan
 from bandit.record_codec import RecordError, decode
 from bandit.records import Decided, Exposed, Rewarded
-from server.inspection.view import count
+from server.inspection.words import count
 
 
 class Place(NamedTuple):
@@ -51,6 +51,19 @@ def _from(present: list[Segment], sequence: int) -> list[Segment]:
     """Return the segments from the one that has the record before `sequence`."""
     earlier = [segment for segment in present if segment.first < sequence]
     return present[max(0, len(earlier) - 1) :]
+
+
+def last_known(folder: Path) -> int:
+    """Return the number of the last record that the last segment shows that it had; 0: it shows none."""
+    for segment in reversed(segments(folder)):
+        try:
+            frames = Frames(str(segment.path), segment.path.read_bytes())
+        except CorruptJournal:
+            return segment.first - 1
+        for _ in frames:
+            pass
+        return frames.position.sequence - 1
+    return 0
 
 
 def behind(folder: Path, place: Place | None) -> str:

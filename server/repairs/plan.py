@@ -13,12 +13,11 @@ from bandit.recovery import Snapshots, Tail
 from bandit.sections import unpack_placement
 from bandit.snapshot import CorruptSnapshot, Snapshot, name_of, read_snapshot, snapshots
 from server.inspection.journal_check import newer_segment
-from server.inspection.outlook import planned
-from server.inspection.reading import UNBOUNDED
-from server.inspection.view import count
+from server.inspection.outlook import UNBOUNDED
+from server.inspection.words import count
 from server.recovery import Folders, Progress, Survey, boot_id, survey
 from server.repairs import aside, rebase
-from server.repairs.places import Place, behind, place_of
+from server.repairs.places import Place, behind, last_known, place_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +30,11 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is wrong, what to do, and what that loses. Without steps, `wrong` says why nothing is done."""
+    """What is wrong ("": nothing), what to do, and what that loses. With no steps nothing can be done."""
 
-    wrong: str
+    wrong: str = ""
     steps: tuple[Step, ...] = ()
     lost: tuple[str, ...] = ()
-    starts: bool = False
-    """whether a start works without any of it"""
 
 
 _NOTHING_LEFT = (
@@ -62,9 +59,8 @@ def plan(data_dir: Path, progress: Progress | None = None) -> Plan:
         return Plan(found.refusal)
     damaged = tuple(path for path, _ in found.damaged)
     if found.act.starts:
-        wrong = "; ".join(why for _, why in found.damaged) or f"nothing: a start would {planned(found)}"
-        return Plan(wrong, tuple(map(_aside, damaged)), starts=True)
-    wrong = found.refusal
+        return Plan(_cause("; ".join(why for _, why in found.damaged)), tuple(map(_aside, damaged)))
+    wrong = _cause(found.refusal)
     if found.base.side is Snapshots.DAMAGED:
         found = look(without=damaged)
         if found.act.starts and found.base.state.schemas:  # the journal has everything, from record 1 on
@@ -128,9 +124,8 @@ def _lost_by_rebase(folders: Folders, what: rebase.Saved) -> Iterator[str]:
 
 def _lost(folder: Path, place: Place | None, first: int = 0) -> str:
     """Say what is lost with all of a journal from a place on."""
-    first = place.sequence if place else first
-    known = [segment.first for segment in segments(folder) if segment.first > first]
-    extent = f"records {first} to {max(known) - 1} at least" if known else f"records from {first} on"
+    first, last = place.sequence if place else first, last_known(folder)
+    extent = f"records {first} to {last}" if last >= first else f"records from {first} on"
     return f"{extent}; {behind(folder, place)}"
 
 
@@ -145,6 +140,11 @@ def _newest(folder: Path) -> Snapshot | None:
             continue
         return snapshot
     return None
+
+
+def _cause(text: str) -> str:
+    """Return what is wrong without what to do, which is to run this."""
+    return re.sub(r"; (`banditd verify`|restore the data directory)[^;]*", "", text)
 
 
 def _strangers(folder: Path) -> list[Path]:

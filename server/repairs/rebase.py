@@ -18,7 +18,7 @@ from bandit.ledger_reader import readable
 from bandit.replay import Replay, ReplayError
 from bandit.sections import Footer, Listed, pack_head, pack_placement, restored, unpack_placement
 from bandit.snapshot import Snapshot, SnapshotWriter
-from server.inspection.reading import UNBOUNDED
+from server.inspection.outlook import UNBOUNDED
 from server.recovery import Folders, boot_id
 
 

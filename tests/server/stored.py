@@ -1,6 +1,6 @@
 """Data directories as servers leave them: a store and an engine, called one by one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from bandit.engine import Engine
@@ -21,18 +21,25 @@ class Stored(World):
     `keep`: so long segments stay that no snapshot needs.
     """
 
-    def __init__(self, path: Path, *, keep: Keep = Keep(), **placements: Document) -> None:  # noqa: B008
+    def __init__(
+        self,
+        path: Path,
+        *,
+        keep: Keep = Keep(),  # noqa: B008 - it is immutable
+        segment_bytes: int = SEGMENT,
+        placements: Mapping[str, Document] = PLACEMENTS,
+    ) -> None:
         path.mkdir(mode=0o700, exist_ok=True)
         (path / KEY_FILE_NAME).write_text(bytes(range(32)).hex())
         (path / KEY_FILE_NAME).chmod(0o600)
         self.path = path
         self.store = Store(
-            path, ledger_bytes_max=LEDGER_BYTES_MAX, origin="test", segment_bytes=SEGMENT, keep=keep
+            path, ledger_bytes_max=LEDGER_BYTES_MAX, origin="test", segment_bytes=segment_bytes, keep=keep
         )
         starts = len(self.store.state.starts)
         self.now = max(NOW, self.store.state.time_us) + SECOND
         self.engine = Engine(
-            config(**(placements or PLACEMENTS)),
+            config(**placements),
             KEYS,
             origin="test",
             start_id=bytes([starts + 1]) * 16,
@@ -44,7 +51,7 @@ class Stored(World):
 
     def visits(self, number: int, placement: str = "p") -> None:
         """So many visitors come a second apart; every third clicks, every fifth decision is deferred."""
-        event = "click" if placement == "p" else "visit"
+        event = "visit" if placement == "hero" else "click"
         for visitor in range(number):
             self.now += SECOND
             if (allocation := self.store.begin_allocation()) is not None:
