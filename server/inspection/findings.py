@@ -46,7 +46,8 @@ def found(data_dir: Path, path: Path, check: Callable[[], Said]) -> Finding:
     try:
         return Finding(file, *check())
     except (CorruptJournal, CorruptLedger, CorruptSnapshot) as error:
-        return Finding(str(Path(error.path).relative_to(data_dir)), Verdict.DAMAGED, plain(error))
+        other = f"{Path(error.path).relative_to(data_dir)}: " if Path(error.path) != path else ""
+        return Finding(file, Verdict.DAMAGED, f"{other}{plain(error)}")
     except SectionError as error:
         return Finding(file, Verdict.DAMAGED, str(error))
     except (NewerSnapshot, NewerLedger) as error:

@@ -32,7 +32,9 @@ def verified(data_dir: Path, *, live: bool) -> Iterator[Finding]:
     for folder in folders:
         if not folder.is_dir():
             yield Finding(folder.name, Verdict.NOTE, "there is no such folder")
-    yield from _Tables(data_dir).checked()
+    tables = _Tables(data_dir)
+    yield from tables.snapshots()
+    yield from tables.ledger()
     if folders.journal.is_dir():
         yield from journal(data_dir, folders.journal, live=live)
     for folder, ending in zip(folders, (".journal", ".snapshot", ".ledger"), strict=True):
@@ -51,6 +53,11 @@ def _key(data_dir: Path) -> Finding:
     return found(data_dir, path, lambda: (Verdict.GOOD, f"key {keys.read(path).current} seals"))
 
 
+def snapshots_checked(data_dir: Path) -> Iterator[Finding]:
+    """Yield what is found about each snapshot, and what it lists of the ledger."""
+    yield from _Tables(data_dir).snapshots()
+
+
 class _Tables:
     """Snapshots and the ledger's files, which snapshots list."""
 
@@ -60,18 +67,20 @@ class _Tables:
         self._needed: dict[str, int] = {}
         """how many bytes of which of the ledger's files snapshots list"""
 
-    def checked(self) -> Iterator[Finding]:
-        """Yield what is found about each."""
+    def snapshots(self) -> Iterator[Finding]:
+        """Yield what is found about each snapshot, the newest first."""
         folder = self._folders.snapshots
         for path in snapshots(folder) if folder.is_dir() else ():
             yield found(self._data_dir, path, partial(self._snapshot, path))
+
+    def ledger(self) -> Iterator[Finding]:
+        """Yield what is found about each of the ledger's files, when the snapshots have been looked at."""
         present = [path for path in listed(self._folders.ledger) if path.suffix == ".ledger"]
         for path in present:
             yield found(self._data_dir, path, partial(self._ledger, path))
         for name in sorted(self._needed.keys() - {path.name for path in present}):
-            yield Finding(
-                f"{self._folders.ledger.name}/{name}", Verdict.DAMAGED, "missing: a snapshot lists it"
-            )
+            file = f"{self._folders.ledger.name}/{name}"
+            yield Finding(file, Verdict.DAMAGED, "missing: a snapshot lists it")
 
     def _snapshot(self, path: Path) -> Said:
         """Return what a snapshot holds; all of it is right, with what it lists of the ledger."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bandit.fields import SectionError
 from bandit.files import Files
-from bandit.journal_reader import cut, segments
+from bandit.journal_reader import SYNCED, cut, read_synced, segments
 from bandit.recovery import Snapshots, Tail
 from bandit.sections import unpack_placement
 from bandit.snapshot import CorruptSnapshot, Snapshot, name_of, read_snapshot, snapshots
@@ -17,6 +17,7 @@ from server.inspection.outlook import UNBOUNDED
 from server.inspection.words import count
 from server.recovery import Folders, Progress, Survey, boot_id, survey
 from server.repairs import aside, rebase
+from server.repairs.leftovers import damaged_snapshots, unneeded_segments
 from server.repairs.places import Place, behind, last_known, place_of
 
 
@@ -59,13 +60,30 @@ def plan(data_dir: Path, progress: Progress | None = None) -> Plan:
         return Plan(found.refusal)
     damaged = tuple(path for path, _ in found.damaged)
     if found.act.starts:
-        return Plan(_cause("; ".join(why for _, why in found.damaged)), tuple(map(_aside, damaged)))
+        return _tidied(data_dir, found)
     wrong = _cause(found.refusal)
     if found.base.side is Snapshots.DAMAGED:
         found = look(without=damaged)
         if found.act.starts and found.base.state.schemas:  # the journal has everything, from record 1 on
             return Plan(wrong, tuple(map(_aside, damaged)))
     return _with_loss(folders, found, damaged, wrong)
+
+
+def _tidied(data_dir: Path, found: Survey) -> Plan:
+    """A start works: what it does not need and is damaged goes out of the way."""
+    journal, after = Folders.of(data_dir).journal, found.base.after
+    damaged, kept = damaged_snapshots(data_dir), unneeded_segments(journal, after)
+    wrong = [f"{one.file}: {one.detail}" for one in damaged]
+    lost = []
+    if kept:
+        wrong.append(f"what is kept of the journal is damaged, in {kept[-1].name} or behind it")
+        lost.append(f"what `explain` and `export` find in these files, all of records up to {after}")
+    if found.missing:
+        last = found.end.sequence - 1
+        wrong.append(f"the journal ends with record {last}, and {found.missing} more were on the disk")
+        lost.append(f"records {last + 1} to {last + found.missing}")
+    steps = [_aside(path) for path in (*(data_dir / one.file for one in damaged), *kept)]
+    return Plan("; ".join(wrong), (*steps, *_note_aside(journal, found.end.sequence)), tuple(lost))
 
 
 def _with_loss(folders: Folders, found: Survey, damaged: tuple[Path, ...], wrong: str) -> Plan:
@@ -77,7 +95,8 @@ def _with_loss(folders: Folders, found: Survey, damaged: tuple[Path, ...], wrong
     place = place_of(folders.journal, last + 1) if found.tail is Tail.DAMAGED else None
     aside = tuple(map(_aside, damaged))
     if place is not None and last >= max(1, found.base.through) and place.sequence == last + 1:
-        return Plan(wrong, (*aside, _cut(place)), (_lost(folders.journal, place),))
+        steps = (*aside, _cut(place), *_note_aside(folders.journal, place.sequence))
+        return Plan(wrong, steps, (_lost(folders.journal, place),))
     if found.tail is Tail.DAMAGED and found.base.side is Snapshots.CLOSED and not found.records:
         return Plan(wrong, (_journal_aside(folders.journal),))
     if newest is None:
@@ -161,6 +180,11 @@ def _cut(place: Place) -> Step:
         f"end the journal at byte {place.offset} of {place.segment.name}, and keep the rest aside",
         partial(cut, place.segment, place.offset),
     )
+
+
+def _note_aside(folder: Path, sequence: int) -> list[Step]:
+    """The note of how far the journal is on the disk goes, if it speaks of this record or later ones."""
+    return [_aside(folder / SYNCED)] if read_synced(folder).through >= sequence else []
 
 
 def _journal_aside(folder: Path) -> Step:

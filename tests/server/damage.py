@@ -5,13 +5,16 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
+from bandit.journal import Journal
 from bandit.journal_reader import segments
+from bandit.record_codec import encode
+from bandit.records import Record, StratumOpened
 from bandit.state import State
 from server.cli import cli
 from server.exit_codes import StartError
 from server.recovery import Folders, boot_id, survey
 from tests.core.world import snapshot
-from tests.server.stored import LEDGER_BYTES_MAX, Stored
+from tests.server.stored import LEDGER_BYTES_MAX, SEGMENT, Stored
 
 
 def invoke(*arguments: str | Path) -> tuple[int, str]:
@@ -91,6 +94,14 @@ def put(content: bytes, path: Path) -> None:
     path.write_bytes(content)
 
 
+def append(path: Path, record: Record) -> None:
+    """Write a record behind the last one."""
+    end = survey(path, ledger_bytes_max=LEDGER_BYTES_MAX, boot=boot_id()).end
+    journal = Journal(path / "journal", sequence=end.sequence, chain=end.chain, segment_bytes=SEGMENT)
+    journal.append(encode(record))
+    journal.close()
+
+
 def flip_both(one: Path, one_at: int, other: Path, other_at: int) -> None:
     """Damage two files."""
     flip(one, one_at)
@@ -101,6 +112,7 @@ DAMAGE: dict[str, Callable[[Path], None]] = {
     "a frame": lambda path: flip(behind_newest(path, 1), 200),
     "a segment's header": lambda path: flip(behind_newest(path, 1), 12),
     "an empty segment": lambda path: put(b"", behind_newest(path, 1)),
+    "a record that does not fit": lambda path: append(path, StratumOpened("unknown", 1, in_scope=False)),
     "a missing segment": lambda path: lose(behind_newest(path, 1)),
     "a segment of another place": lambda path: put(segments_of(path)[0].read_bytes(), behind_newest(path, 1)),
     "a record below what sections hold": lambda path: flip(behind_newest(path, 0), 60),

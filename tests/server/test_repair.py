@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from bandit.files import Files
-from bandit.journal_reader import read
+from bandit.frames import Synced
+from bandit.journal_reader import SYNCED, read
 from bandit.kernels.crc import crc32c
 from bandit.record_codec import decode
 from bandit.records import Decided, Rewarded
@@ -29,6 +30,7 @@ from tests.server.damage import (
     invoke,
     learned,
     ledger_of,
+    put,
     segments_of,
     serve,
     snapshots_of,
@@ -137,6 +139,52 @@ def test_an_older_snapshot_needs_no_repair(data: Path) -> None:
     assert invoke("verify", data)[0] == ExitCode.DATA
     code, said = invoke("repair", data, "--yes")
     assert (code, "lost: " in said) == (0, False)
+    assert invoke("verify", data)[0] == ExitCode.OK
+
+
+def test_an_older_snapshot_that_is_damaged_goes(data: Path) -> None:
+    """No start would look at it while the newest stands, so none would notice."""
+    flip(snapshots_of(data)[0], 100)
+    assert starts(data)
+    code, said = invoke("repair", data, "--yes")
+    assert (code, "lost: " in said) == (ExitCode.OK, False)
+    assert snapshots_of(data)[0].stem in said
+    assert invoke("verify", data)[0] == ExitCode.OK
+
+
+@pytest.mark.parametrize("damage", ["a frame", "a header", "missing", "cut"])
+def test_kept_segments_that_are_damaged_go(tmp_path: Path, damage: str) -> None:
+    """They are kept for `explain` and `export` alone, which read what is left without a gap."""
+    data = tmp_path / "data"
+    world = Stored(data, keep=Keep(seconds=1e9))
+    serve(world)
+    third = segments_of(data)[2]
+    match damage:
+        case "a frame":
+            flip(third, 300)
+        case "a header":
+            flip(third, 20)
+        case "missing":
+            third.unlink()
+        case "cut":
+            put(third.read_bytes()[:-900], third)
+    assert starts(data)
+    assert invoke("verify", data)[0] == ExitCode.DATA
+    code, said = invoke("repair", data, "--yes")
+    assert code == ExitCode.OK
+    assert "`explain`" in said
+    assert invoke("verify", data)[0] == ExitCode.OK
+    assert list(read(data / "journal", int(segments_of(data)[0].stem) - 1))
+    assert learned(survey(data, ledger_bytes_max=LEDGER_BYTES_MAX).base.state) == learned(world.engine.state)
+
+
+def test_synced_records_that_are_gone(data: Path) -> None:
+    """A start would go on without them and say so; repair says how many, and that is then settled."""
+    last = survey(data, ledger_bytes_max=LEDGER_BYTES_MAX).end.sequence - 1
+    put(Synced(last + 5, b"").packed(), data / "journal" / SYNCED)
+    assert invoke("verify", data)[0] == ExitCode.DATA
+    code, said = invoke("repair", data, "--yes")
+    assert (code, f"lost: records {last + 1} to {last + 5}" in said) == (ExitCode.OK, True)
     assert invoke("verify", data)[0] == ExitCode.OK
 
 
