@@ -27,8 +27,7 @@ def history(tmp_path: Path) -> History:
     """A data directory with two snapshots, segments behind the older one, ledger files; killed under load."""
     made = History(tmp_path / "data")
     disk = Disk()
-    for _ in course(made, disk):
-        pass
+    course(made, disk)
     disk.close_all()
     Process(made, disk, served=AFTER).traffic()
     disk.close_all()

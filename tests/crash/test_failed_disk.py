@@ -1,5 +1,6 @@
 """A disk that fails, or may not be written to, by limits of the system: no reply, an end, and a reason."""
 
+import json
 import os
 import subprocess
 import sys
@@ -112,7 +113,9 @@ def refusal(folder: Path, data: Path) -> str:
         check=False,
     )
     assert done.returncode == ExitCode.FILES, done.stderr
-    return done.stderr.splitlines()[-1]
+    (said,) = [line for line in map(json.loads, done.stderr.splitlines()) if line["event"] == "cannot start"]
+    problem: str = said["problem"]
+    return problem
 
 
 def test_a_data_directory_that_cannot_be_made_or_written_is_said(tmp_path: Path) -> None:
@@ -123,6 +126,15 @@ def test_a_data_directory_that_cannot_be_made_or_written_is_said(tmp_path: Path)
         assert f"'{place}' cannot be locked" in refusal(tmp_path, place)
     (tmp_path / "file").write_text("")
     assert f"'{tmp_path / 'file' / 'data'}' cannot be made" in refusal(tmp_path, tmp_path / "file" / "data")
+
+
+@pytest.mark.parametrize("name", ["journal", "snapshots", "ledger"])
+def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path, name: str) -> None:
+    """Fault 8: before anything is served, not a minute later."""
+    (tmp_path / "data").mkdir()
+    folder = tmp_path / "data" / name
+    with unwritable(folder):
+        assert f"'{folder}' cannot be written to" in refusal(tmp_path, tmp_path / "data")
 
 
 def test_nothing_is_half_done_after_a_failed_disk(tmp_path: Path) -> None:

@@ -46,8 +46,13 @@ TESTS = {
         "crash/test_failpoints.py::test_killed_and_the_newest_snapshot_is_damaged",
     ],
     5: ["crash/test_damage.py::test_a_newer_format_is_refused"],
-    6: ["crash/test_full_disk.py::test_rewards_wait_for_space_and_choices_do_not"],
+    6: [
+        "crash/test_full_disk.py::test_rewards_wait_for_space_and_choices_do_not",
+        "crash/test_failing_calls.py::test_each_call_fails",
+        "server/test_durability.py::test_a_full_disk_refuses_rewards_and_nothing_else",
+    ],
     7: [
+        "crash/test_failing_calls.py::test_each_call_fails",
         "crash/test_failed_disk.py::test_an_append_that_fails_is_never_acknowledged",
         "crash/test_failed_disk.py::test_an_fsync_that_fails_is_the_end",
     ],
