@@ -4,7 +4,7 @@
 
 `banditd serve` runs on one data directory, again and again, each time with two clients that choose, confirm,
 reward, repeat themselves and contradict; its configuration is changed under them. It is killed with SIGKILL
-while it starts and recovers, under load, and while it writes a snapshot. After each kill:
+while it starts and recovers, under load, while it writes a snapshot, and while it stops. After each kill:
 
 * every decision and event that was acknowledged is in the journal once, as its client knows it, and nothing
   else is there twice; the records are numbered without a gap;
@@ -42,8 +42,8 @@ from tests.core.world import snapshot
 
 ROOT = Path(__file__).parents[1]
 
-KINDS = {"starting": 5, "under load": 9, "in a snapshot": 5, "stopped": 1}
-"""How lives of the server end, by weight; the last one by a SIGTERM."""
+KINDS = {"under load": 9, "in a snapshot": 5, "starting": 5, "stopping": 2, "stopped": 1}
+"""When lives of the server end, by weight; the last kind by a SIGTERM, the one before by both signals."""
 
 WAIT_S = 60.0
 """Seconds after which a server that does not get ready, or does not end, is given up."""
@@ -129,7 +129,12 @@ class Run:
                 self._wait(kind, server)
         finally:
             over.set()
+            if kind == "stopping":
+                server.process.terminate()
+                time.sleep(self._rng.uniform(0, 0.2))
             code = server.end(signal.SIGTERM if kind == "stopped" else signal.SIGKILL)
+        if kind == "stopping" and code == 0:
+            kind = "stopped"
         for customer in customers:
             customer.join(WAIT_S)
             assert customer.failed is None, f"{customer.name}: {customer.failed}"
@@ -164,13 +169,17 @@ class Run:
             self.figures["torn"] += len(store.recovered.aside)
             self.figures["from a snapshot"] += store.recovered.base is not None
 
+    @property
+    def kills(self) -> int:
+        """How often the server was killed."""
+        return sum(self.figures[kind] for kind in KINDS if kind != "stopped")
+
     def summary(self) -> str:
         """What was done, in a line."""
         figures = self.figures
-        kills = sum(figures[kind] for kind in KINDS if kind != "stopped")
+        kinds = ", ".join(f"{figures[kind]} {kind}" for kind in KINDS if kind != "stopped")
         return (
-            f"{kills} kills ({figures['starting']} starting, {figures['under load']} under load, "
-            f"{figures['in a snapshot']} in a snapshot), {figures['stopped']} stops, {figures['reloads']} "
+            f"{self.kills} kills ({kinds}), {figures['stopped']} stops, {figures['reloads']} "
             f"reloads: {len(self.book.decisions)} decisions and {len(self.book.acknowledged())} events "
             f"acknowledged, {self._audit.through} records, {figures['torn']} torn tails, "
             f"{figures['from a snapshot']} recoveries from a snapshot"
@@ -253,12 +262,10 @@ def crash(folder: Path, kills: int, options: list[str], seed: int) -> Run:
     options += ["--journal-segment-bytes", f"{2**20}"]
     run = Run(folder, options, seed)
     rng = random.Random(seed)
-    done = 0
-    while done < kills:
-        kind = rng.choices(list(KINDS), list(KINDS.values()))[0]
-        run.live(kind)
-        done += kind != "stopped"
-        if done % 25 == 0:
+    first = list(KINDS)  # each kind once; then by chance
+    while run.kills < kills:
+        run.live(first.pop(0) if first else rng.choices(list(KINDS), list(KINDS.values()))[0])
+        if run.kills % 25 == 0:
             print(run.summary(), file=sys.stderr, flush=True)
     run.last()
     return run
