@@ -4,6 +4,8 @@ What is done with what is found there is `bandit/recovery.py`'s to say; here it 
 could mean that something acknowledged is missing stops the start.
 """
 
+import errno
+import sys
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +32,9 @@ BROKEN = ".broken"
 
 REPORT_EVERY = 1 << 16
 """Records between two reports of a replay's progress, a few of which come a second."""
+
+_ANY = sys.maxsize
+"""Bytes of a ledger that are no bound: what was counted stays counted, however low the limit is now."""
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -139,14 +144,16 @@ def recover(
 ) -> Recovered:
     """Return what the earlier processes of a data directory left. Its folders exist.
 
-    `boot` is an id of this boot of the machine: see `bandit.journal.Journal`. What was torn or damaged, and
-    is not needed, is kept aside under another name. Raises StartError DATA, with nothing changed, where
-    something that was acknowledged could be missing.
+    `boot` is an id of this boot of the machine: see `bandit.journal.Journal`. The ledger may hold more than
+    `ledger_bytes_max` already, and takes no more then. What was torn or damaged, and is not needed, is kept
+    aside under another name. Raises StartError DATA, with nothing changed, where something that was
+    acknowledged could be missing.
     """
     files = files or Files()
-    found = survey(data_dir, ledger_bytes_max=ledger_bytes_max, files=files, boot=boot, progress=progress)
+    found = survey(data_dir, ledger_bytes_max=_ANY, files=files, boot=boot, progress=progress)
     if not found.act.starts:
         raise StartError(ExitCode.DATA, found.refusal)
+    found.base.state.ledger.bytes_max = ledger_bytes_max
     aside = [_set_aside(path, files) for path, _ in found.damaged]
     problems = [why for _, why in found.damaged]
     if found.act is Action.CUT and found.torn is not None:
@@ -268,6 +275,10 @@ def _base(
             damaged.append((path, str(error)))
         except SectionError as error:
             damaged.append((path, f"{path}: {error}"))
+        except OSError as error:
+            if error.errno != errno.EIO:  # a disk that lost it, which is damage too
+                raise
+            damaged.append((path, f"{path}: it, or a ledger file that it lists: {error.strerror}"))
         else:
             if damaged:
                 base.side = Snapshots.OLDER

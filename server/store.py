@@ -200,7 +200,8 @@ class Store:
             news, self._news = self._news, bytearray()
             listed = self._ledger_files.append(news, sequence)
             path = writer.finish(Footer(len(placements), highest, closed, listed))
-            self._kept = [*self._kept, Taken(path, sequence, listed)][-SNAPSHOTS_KEPT:]
+            others = [one for one in self._kept if one.path != path]  # it took the place of its like
+            self._kept = [*others, Taken(path, sequence, listed)][-SNAPSHOTS_KEPT:]
 
         yield finish
         return True
