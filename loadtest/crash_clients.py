@@ -27,12 +27,19 @@ _HERO: dict[str, object] = {
     "policies": {"best-arm": {"kind": "thompson"}, "personal": {"kind": "linear_thompson"}},
     "ramp": {"policies": {"best-arm": 0.5, "personal": 0.5}, "from": 0.8},
 }
+_REWARD: dict[str, object] = {"values": {"click": 1.0, "order": 1.0}, "repeatable": ["order"]}
 _BRIEF: dict[str, object] = {
     "arms": {"x": {}, "y": {}},
-    "reward": {"window": "20s", "values": {"click": 1.0, "order": 1.0}, "repeatable": ["order"]},
+    "reward": _REWARD | {"window": "20s"},
     "policies": {"best-arm": {"kind": "thompson"}},
     "ramp": {"policies": {"best-arm": 1.0}, "from": 1.0},
 }
+_LONG = _BRIEF | {
+    "reward": {"window": "24h", "values": {"click": 1.0, "order": 1.0}, "repeatable": ["order"]}
+}
+SIMPLE = ["brief", *(f"simple-{number}" for number in range(12))]
+"""Placements without context."""
+
 _OTHER: dict[str, object] = {
     "arms": {"c": {"when": {"platform": ["web"]}}, "b": {"weight": 5}, "a": {"weight": 1}},
     "features": {
@@ -46,13 +53,16 @@ _OTHER: dict[str, object] = {
 def document(variant: int) -> dict[str, object]:
     """What the server serves: in variant 1 arms and features of `hero` are others, and in another order.
 
-    Decisions of `brief` are soon past their window, so the ledger forgets too.
+    Decisions of `brief` are soon past their window, so the ledger forgets too. There are enough others for
+    calls to come while a snapshot is made.
     """
     hero = _HERO | _OTHER if variant else _HERO
-    return {"version": 1, "placements": {"hero": hero, "brief": _BRIEF}}
+    return {"version": 1, "placements": dict.fromkeys(SIMPLE, _LONG) | {"brief": _BRIEF, "hero": hero}}
 
 
-WINDOW_S = {"hero": 86_400.0, "brief": 20.0}
+WINDOW_S = {"brief": 20.0}
+"""How long events of a decision count; a day for those of other placements."""
+
 EVENTS = ("click", "order", EXPOSURE)
 
 PAUSE_S = 0.002
@@ -111,7 +121,9 @@ class Told:
         """Note an answer; `known`: it was acknowledged before this request was sent."""
         age_s = time.monotonic() - self.decision.at_s
         if outcome == "late":
-            assert age_s > WINDOW_S[self.decision.placement] - LATE_SLACK_S, f"late after {age_s} s: {self}"
+            assert age_s > WINDOW_S.get(self.decision.placement, 86_400.0) - LATE_SLACK_S, (
+                f"late after {age_s} s: {self}"
+            )
             self.late = True
             return
         assert outcome == "duplicate" or (outcome == "applied" and not known), f"{outcome}: {self}"
@@ -202,9 +214,9 @@ class Customer(threading.Thread):
 
     def _request(self) -> pb.ChooseRequest:
         rng = self._rng
-        if rng.random() < 0.3:
+        if rng.random() < 0.5:
             return pb.ChooseRequest(
-                placement="brief", unit=f"u{rng.randrange(50)}", defer_exposure=rng.random() < 0.3
+                placement=rng.choice(SIMPLE), unit=f"u{rng.randrange(50)}", defer_exposure=rng.random() < 0.3
             )
         return pb.ChooseRequest(
             placement="hero",
