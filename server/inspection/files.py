@@ -1,6 +1,7 @@
 """The files of a data directory as they lie there: how many, how large, how far they go."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,11 +56,11 @@ KEPT_ASIDE = (".broken", ".torn")
 
 
 def files(data_dir: Path) -> Files:
-    """Return what lies in a data directory. FileNotFoundError: a server removed some meanwhile."""
+    """Return what lies in a data directory, but for what a server removes meanwhile."""
     folders = Folders.of(data_dir)
     return Files(
         process=holder(data_dir),
-        snapshots=tuple(_snapshot(path) for path in _snapshots(folders.snapshots)),
+        snapshots=tuple(_snapshots(folders.snapshots)),
         journal=_journal(folders.journal),
         ledger=_ledger(folders.ledger),
         aside=tuple(str(path.relative_to(data_dir)) for path in aside(data_dir)),
@@ -77,13 +78,11 @@ def listed(folder: Path) -> list[Path]:
     return sorted(folder.iterdir()) if folder.is_dir() else []
 
 
-def _snapshots(folder: Path) -> Iterable[Path]:
-    return snapshots(folder) if folder.is_dir() else ()
-
-
-def _snapshot(path: Path) -> SnapshotFile:
-    status = path.stat()
-    return SnapshotFile(path.name, status.st_size, sequence_of(path), status.st_mtime_ns // 1000)
+def _snapshots(folder: Path) -> Iterator[SnapshotFile]:
+    for path in snapshots(folder) if folder.is_dir() else ():
+        with suppress(FileNotFoundError):
+            status = path.stat()
+            yield SnapshotFile(path.name, status.st_size, sequence_of(path), status.st_mtime_ns // 1000)
 
 
 def _journal(folder: Path) -> JournalFiles:
@@ -94,5 +93,9 @@ def _journal(folder: Path) -> JournalFiles:
 
 
 def _ledger(folder: Path) -> LedgerFiles:
-    sizes = [path.stat().st_size for path in listed(folder) if path.suffix == ".ledger"]
+    sizes = []
+    for path in listed(folder):
+        with suppress(FileNotFoundError):
+            if path.suffix == ".ledger":
+                sizes.append(path.stat().st_size)
     return LedgerFiles(len(sizes), sum(sizes))

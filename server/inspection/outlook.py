@@ -21,18 +21,24 @@ def require_state(data_dir: Path) -> None:
         )
 
 
+def surveyed(data_dir: Path, progress: Progress | None, *, live: bool) -> Survey:
+    """Return what a start would find. Raises FileNotFoundError if a server removed a part of it meanwhile."""
+    found = survey(data_dir, ledger_bytes_max=UNBOUNDED, boot=boot_id(), progress=progress, live=live)
+    if found.refusal or found.damaged:  # or are the files gone, with what belonged to them?
+        used = [path for path, _ in found.damaged] + ([found.base.taken.path] if found.base.taken else [])
+        for path in used:
+            path.stat()
+    return found
+
+
 def outlook(data_dir: Path, process: int | None, progress: Progress | None) -> tuple[str, bool]:
     """Return what a start would do, and whether it would serve; `process` serves now, None: none does.
 
     Raises StartError for what cannot be read.
     """
-    found = consistently(
-        data_dir,
-        lambda: survey(
-            data_dir, ledger_bytes_max=UNBOUNDED, boot=boot_id(), progress=progress, live=process is not None
-        ),
-    )
-    now = f"process {process} serves; a start after it" if process is not None else "a start"
+    live = process is not None
+    found = consistently(data_dir, lambda: surveyed(data_dir, progress, live=live))
+    now = f"process {process} serves; a start after it" if live else "a start"
     why = f": {found.refusal}" if found.refusal else ""
     return f"{now} would {planned(found)}{why}", found.act.starts
 

@@ -13,8 +13,8 @@ from server.exit_codes import ExitCode, StartError
 from server.inspection.figures import Figures, figures
 from server.inspection.files import Files, files
 from server.inspection.holder import holder
-from server.inspection.outlook import UNBOUNDED, planned, require_state
-from server.recovery import Progress, boot_id, survey
+from server.inspection.outlook import UNBOUNDED, planned, require_state, surveyed
+from server.recovery import Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +50,8 @@ def read(path: Path, *, only: str | None = None, progress: Progress | None = Non
 def _directory(path: Path, only: str | None, progress: Progress | None) -> Reading:
     """Read what a start would find. Raises FileNotFoundError if a server removed a part of it meanwhile."""
     require_state(path)
-    live = holder(path) is not None
-    found = survey(path, ledger_bytes_max=UNBOUNDED, boot=boot_id(), progress=progress, live=live)
+    found = surveyed(path, progress, live=holder(path) is not None)
     base = found.base
-    for used in (base.taken.path if base.taken else None, *(damaged for damaged, _ in found.damaged)):
-        if used is not None:
-            used.stat()
     problems = [why for _, why in found.damaged]
     if found.refusal and found.refusal not in problems:
         problems.append(found.refusal)

@@ -143,7 +143,7 @@ def _lost_by_rebase(folders: Folders, what: rebase.Saved) -> Iterator[str]:
 
 def _lost(folder: Path, place: Place | None, first: int = 0) -> str:
     """Say what is lost with all of a journal from a place on."""
-    first, last = place.sequence if place else first, last_known(folder)
+    first, last = max(first, place.sequence if place else 0), last_known(folder)
     extent = f"records {first} to {last}" if last >= first else f"records from {first} on"
     return f"{extent}; {behind(folder, place)}"
 
