@@ -124,7 +124,7 @@ def test_beside_a_server(tmp_path: Path) -> None:
         while not ended.is_set():
             world.visits(7)
             world.snapshot(between=lambda: world.visits(3))
-            ended.wait(0.02)
+            ended.wait(0.1)
 
     with held(world.path):
         thread = threading.Thread(target=server)

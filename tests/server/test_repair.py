@@ -93,6 +93,23 @@ def test_all_is_kept_that_can_be(data: Path, damage: str) -> None:
     assert learned(survey(data, ledger_bytes_max=LEDGER_BYTES_MAX).base.state) == expected
 
 
+@pytest.mark.parametrize("damage", [name for name in DAMAGE if "ledger" in name and "journal" not in name])
+def test_a_damaged_ledger_costs_no_tally(data: Path, damage: str) -> None:
+    """What was learned stays bit for bit; what the ledger still knows is a part of what it knew."""
+    known, *tallies = learned(survey(data, ledger_bytes_max=LEDGER_BYTES_MAX).base.state)
+    DAMAGE[damage](data)
+    invoke("repair", data, "--yes")
+    left, *after = learned(survey(data, ledger_bytes_max=LEDGER_BYTES_MAX).base.state)
+    assert after == tallies
+    assert counted(left) < counted(known)
+
+
+def counted(ledger: object) -> set[object]:
+    """The entries of a ledger."""
+    assert isinstance(ledger, list)
+    return {(place, *entry) for place, values, ids, _ in ledger for entry in (*values, *ids)}
+
+
 def test_what_is_lost_is_said(data: Path) -> None:
     """Numbers of records, and how many decisions and rewards among them can still be read."""
     records = [
