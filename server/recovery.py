@@ -319,7 +319,7 @@ def _refusal(found: Survey, data_dir: Path, problem: str) -> str:
     restore = f"restore the data directory from a backup, or see what `banditd repair {data_dir}` would do"
     match found.act:
         case Action.REFUSE_SNAPSHOTS:
-            why = f"no snapshot can be read: {'; '.join(why for _, why in found.damaged)}"
+            why = f"no snapshot can be read: {'; '.join(dict.fromkeys(why for _, why in found.damaged))}"
         case Action.REFUSE_NEWER:
             return found.damaged[-1][1]
         case Action.REFUSE_ABSENT:

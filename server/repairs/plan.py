@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bandit.fields import SectionError
 from bandit.files import Files
+from bandit.frames import HEADER_BYTES
 from bandit.journal_reader import SYNCED, cut, read_synced, segments
 from bandit.recovery import Snapshots, Tail
 from bandit.sections import unpack_placement
@@ -94,9 +95,9 @@ def _with_loss(folders: Folders, found: Survey, damaged: tuple[Path, ...], wrong
         return _rebased(folders, newest, damaged, wrong)
     place = place_of(folders.journal, last + 1) if found.tail is Tail.DAMAGED else None
     aside = tuple(map(_aside, damaged))
-    if place is not None and last >= max(1, found.base.through) and place.sequence == last + 1:
-        steps = (*aside, _cut(place), *_note_aside(folders.journal, place.sequence))
-        return Plan(wrong, steps, (_lost(folders.journal, place),))
+    if place is not None and last >= max(1, found.base.through) and place.sequence > last:
+        steps = (*aside, _cut(place), *_note_aside(folders.journal, last + 1))
+        return Plan(wrong, steps, (_lost(folders.journal, place, last + 1),))
     if found.tail is Tail.DAMAGED and found.base.side is Snapshots.CLOSED and not found.records:
         return Plan(wrong, (_journal_aside(folders.journal),))
     if newest is None:
@@ -123,10 +124,13 @@ def _rebased(folders: Folders, snapshot: Snapshot, damaged: tuple[Path, ...], wr
 def _lost_by_rebase(folders: Folders, what: rebase.Saved) -> Iterator[str]:
     snapshot, last = what.snapshot, what.through
     through = max(last, snapshot.footer.sequence)
-    if segments(folders.journal):
-        yield _lost(folders.journal, place_of(folders.journal, last + 1), last + 1)
-    else:
+    place = place_of(folders.journal, last + 1)
+    if not segments(folders.journal):
         yield f"all that came after record {through}, however much: the journal is not there"
+    elif place is not None or last_known(folders.journal) > last:
+        yield _lost(folders.journal, place, last + 1)
+    else:
+        yield "what `explain` and `export` find in the journal; what was learned from it is saved"
     if through > last:
         yield (
             f"the ledger's part of records {last + 1} to {through}, which some placements hold: rewards "
@@ -141,10 +145,10 @@ def _lost_by_rebase(folders: Folders, what: rebase.Saved) -> Iterator[str]:
             )
 
 
-def _lost(folder: Path, place: Place | None, first: int = 0) -> str:
-    """Say what is lost with all of a journal from a place on."""
-    first, last = max(first, place.sequence if place else 0), last_known(folder)
-    extent = f"records {first} to {last}" if last >= first else f"records from {first} on"
+def _lost(folder: Path, place: Place | None, first: int) -> str:
+    """Say what is lost with record `first` and all behind it; the journal has those from `place` on."""
+    last = last_known(folder)
+    extent = f"records {first} to {last}" if last > first else f"records from {first} on"
     return f"{extent}; {behind(folder, place)}"
 
 
@@ -176,10 +180,11 @@ def _aside(path: Path) -> Step:
 
 
 def _cut(place: Place) -> Step:
-    return Step(
-        f"end the journal at byte {place.offset} of {place.segment.name}, and keep the rest aside",
-        partial(cut, place.segment, place.offset),
-    )
+    if place.offset < HEADER_BYTES:
+        what = f"keep {place.segment.name} and the segments behind it aside"
+    else:
+        what = f"end the journal at byte {place.offset} of {place.segment.name}, and keep the rest aside"
+    return Step(what, partial(cut, place.segment, place.offset))
 
 
 def _note_aside(folder: Path, sequence: int) -> list[Step]:

@@ -88,8 +88,12 @@ def test_a_start_works_after_a_repair(data: Path, damage: str) -> None:
 def test_all_is_kept_that_can_be(data: Path, damage: str) -> None:
     """Bit for bit: what the snapshot and the good records behind it make."""
     DAMAGE[damage](data)
-    expected = learned(survey(data, ledger_bytes_max=LEDGER_BYTES_MAX).base.state)
-    invoke("repair", data, "--yes")
+    found = survey(data, ledger_bytes_max=LEDGER_BYTES_MAX)
+    expected, last = learned(found.base.state), found.base.after + found.records
+    _, said = invoke("repair", data, "--yes")
+    assert re.search(
+        rf"^lost: .*record(s|s from)? ({last + 1}|{found.base.through})\b", said, re.MULTILINE
+    ), said
     assert learned(survey(data, ledger_bytes_max=LEDGER_BYTES_MAX).base.state) == expected
 
 
@@ -98,9 +102,10 @@ def test_a_damaged_ledger_costs_no_tally(data: Path, damage: str) -> None:
     """What was learned stays bit for bit; what the ledger still knows is a part of what it knew."""
     known, *tallies = learned(survey(data, ledger_bytes_max=LEDGER_BYTES_MAX).base.state)
     DAMAGE[damage](data)
-    invoke("repair", data, "--yes")
+    _, said = invoke("repair", data, "--yes")
     left, *after = learned(survey(data, ledger_bytes_max=LEDGER_BYTES_MAX).base.state)
     assert after == tallies
+    assert "lost: records" not in said
     assert counted(left) < counted(known)
 
 
