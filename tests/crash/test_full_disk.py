@@ -9,8 +9,9 @@ import pytest
 
 from bandit.journal_reader import read
 from server.client import CallError
+from server.exit_codes import ExitCode
 from tests.crash.served import Served, check_data, fill, limit_files, rewarded, served, small_disk
-from tests.server.running import WAIT_S
+from tests.server.running import WAIT_S, process
 
 Filling = Callable[[], Callable[[], None]]
 """Takes all space; what it returns gives it back."""
@@ -71,3 +72,24 @@ def test_rewards_wait_for_space_and_choices_do_not(
         assert reader.torn is None, "half a record"
         assert rewarded(data) == 3
         check_data(data)
+
+
+def test_a_start_on_a_full_disk_is_refused(tmp_path: Path) -> None:
+    """Fault 6: with what to do, and nothing of what was learned touched; with space again it starts."""
+    data = tmp_path / "data"
+    with small_disk(data):
+        with served(tmp_path) as server:
+            token = server.choose()
+            assert server.reward(token) == "applied"
+            server.server.process.kill()
+            server.server.end()
+        make_room = fill(data)
+        flags = ("--listen", "127.0.0.1:0", "--config", "config.json", "--data-dir", str(data))
+        with process(tmp_path, *flags) as refused:
+            assert refused.end() == ExitCode.DISK
+            (said,) = [line for line in refused.lines if line["event"] == "cannot start"]
+        assert str(data / "journal") in said["problem"]
+        assert "make room for the journal, and start again" in said["problem"]
+        make_room()
+        with served(tmp_path) as server:
+            assert server.reward(token) == "duplicate"
