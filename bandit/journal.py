@@ -28,9 +28,9 @@ from bandit.frames import (
     Position,
     Synced,
     Tail,
-    frame,
     header,
     name_of,
+    sealed,
 )
 from bandit.journal_reader import SYNCED, Segment, segments
 
@@ -138,8 +138,6 @@ class Journal:
         files: Files | None = None,
     ) -> None:
         self.files = files or Files()
-        self.position = Position(sequence, chain)
-        """where the next frame goes"""
         self.synced = sequence - 1
         """the last sequence number that is known to be on the disk"""
         self.syncs: set[Sync] = set()
@@ -158,10 +156,16 @@ class Journal:
         self._allocations: list[Allocation] = []
         self._offset = HEADER_BYTES
         self._left = 0
-        self._buffer = bytearray()
+        self._payloads: list[bytes] = []
         self._flushed = sequence - 1
+        self._chain = chain
         self._failed = False
         self._start()
+
+    @property
+    def position(self) -> Position:
+        """Where the next frame goes. The CRC before it is known once all is flushed."""
+        return Position(self._flushed + len(self._payloads) + 1, self._chain)
 
     @property
     def ahead(self) -> bool:
@@ -199,22 +203,20 @@ class Journal:
         size = FRAME_BYTES + len(payload)
         if size > self._left:
             self.rotate()
-        sequence, before = self.position
-        head, chain = frame(payload, before)
-        self._buffer += head
-        self._buffer += payload
         self._left -= size
-        self.position = Position(sequence + 1, chain)
-        return sequence
+        self._payloads.append(payload)
+        return self._flushed + len(self._payloads)
 
     def flush(self) -> int:
         """Hand all that was appended to the kernel; return the last sequence number. Empty: costs nothing."""
         with self.final():
-            if self._buffer:
-                write_all(self.files, self._descriptor, self._buffer, self._offset)
-                self._offset += len(self._buffer)
-                self._buffer.clear()
-                self._flushed = self.position.sequence - 1
+            if self._payloads:
+                data, chain = sealed(self._payloads, self._chain)
+                write_all(self.files, self._descriptor, data, self._offset)
+                self._offset += len(data)
+                self._flushed += len(self._payloads)
+                self._payloads.clear()
+                self._chain = chain
         return self._flushed
 
     def begin_sync(self) -> Sync:

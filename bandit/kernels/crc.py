@@ -99,6 +99,30 @@ def frame_crc(payload: Bytes, before: int) -> int:
     return _chained(before, payload, 0, payload.size)
 
 
+def _seal_example() -> Arguments:
+    return _data(9), np.array([4, 5]), np.zeros(25, np.uint8), 0
+
+
+@kernel(_seal_example)
+def seal(payloads: Bytes, lengths: Indices, frames: Bytes, before: int) -> int:
+    """Write the frames of payloads that stand one behind another, the first behind the CRC `before`.
+
+    `lengths` (n,) int64 are the payloads', above 0; `frames` is overwritten, and 8 bytes longer for each.
+    Returns the CRC of the last frame.
+    """
+    start, at = 0, 0
+    for length in lengths:
+        stop = start + length
+        before = _chained(before, payloads, start, stop)
+        for k in range(4):
+            frames[at + k] = length >> 8 * k & 0xFF
+            frames[at + 4 + k] = before >> 8 * k & 0xFF
+        at += FRAME_HEADER
+        frames[at : at + length] = payloads[start:stop]
+        start, at = stop, at + length
+    return before
+
+
 def _scan_example() -> Arguments:
     return _data(64), 32, 0, 1 << 24, np.zeros(4, np.int64)
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bandit import frames
-from bandit.frames import CorruptJournal, Position, name_of
+from bandit.frames import CorruptJournal, Position, frame, name_of, sealed
 from bandit.journal import AHEAD, Journal
 from bandit.journal_reader import cut_tail, read, segments
 from bandit.kernels import crc, jit
@@ -46,6 +46,16 @@ def test_crc32c_is_what_the_polynomial_says(size: int) -> None:
     before = slow_crc32c(b"before")
     expected = slow_crc32c(struct.pack("<II", before, size) + data)
     assert crc.frame_crc(np.frombuffer(data, np.uint8), before) == expected
+
+
+def test_frames_are_sealed_at_once_as_one_by_one() -> None:
+    """The same bytes and the same CRC, whatever the lengths."""
+    payloads = [bytes([size % 251]) * size for size in (1, 7, 8, 300, 70_000, 2)]
+    expected, chain = b"", 0x12345678
+    for payload in payloads:
+        head, chain = frame(payload, chain)
+        expected += head + payload
+    assert sealed(payloads, 0x12345678) == (expected, chain)
 
 
 def test_the_journal_gives_its_kernels_one_type_each(tmp_path: Path) -> None:
