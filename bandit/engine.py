@@ -86,8 +86,7 @@ class Engine:
         self._units = UnitHashes(keys.unit_salt)
         self._draws = Draws(keys.draw_salt, start_id)
         self._commit(Started(start_id, self._not_before(now_us)))
-        if config.placements != {name: held.config for name, held in self.state.placements.items()}:
-            self.reconfigure(config, now_us)
+        self.reconfigure(config, now_us)
 
     def choose(
         self,
@@ -169,10 +168,12 @@ class Engine:
         return outcome
 
     def reconfigure(self, config: Config, now_us: int) -> None:
-        """Take over a configuration between two calls, keeping what was learned.
+        """Take over a configuration between two calls, keeping what was learned. The same one is no news.
 
         Raises ConfigError, with nothing changed, if it cannot follow the one that is served.
         """
+        if {placement.schema_id for placement in config.placements.values()} == self.state.serving.keys():
+            return
         problems = problems_between(self.state.placements, config)
         if problems:
             raise ConfigError(tuple(problems))

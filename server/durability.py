@@ -14,7 +14,9 @@ from typing import NoReturn
 import structlog
 
 from bandit.fields import SectionError
+from bandit.frames import CorruptJournal
 from bandit.journal import JournalFull
+from bandit.ledger_reader import CorruptLedger
 from server import limits
 from server.exit_codes import ExitCode
 from server.recovery import Taken
@@ -49,10 +51,8 @@ class Durability:
         end: Callable[[BaseException], NoReturn] = end_process,
     ) -> None:
         self.store = store
-        self.synced = 0
-        """number of the last record that is known to be on the disk"""
         self.snapshots = {"taken": 0, "refused": 0}
-        """how often one was taken, or given up on a full disk"""
+        """how often one was taken, or given up: on a full disk mostly, the log says why"""
         self.snapshot_s = 0.0
         """how long the last one took"""
         self.snapshot_at_s = 0.0
@@ -63,6 +63,7 @@ class Durability:
         self._closing = asyncio.Event()
         self._running: asyncio.Future[tuple[None, None]] | None = None
         self._syncing: asyncio.Task[None] | None = None
+        self._asked: set[asyncio.Task[Taken | None]] = set()
         self._taking = asyncio.Lock()
         self._was_full = False
         self._log = structlog.get_logger()
@@ -81,7 +82,7 @@ class Durability:
         """
         self.commit()
         through = self.store.sequence
-        while self._fsync == "always" and self.synced < through:
+        while self._fsync == "always" and self.store.synced < through:
             if self._syncing is None or self._syncing.done():
                 self._syncing = asyncio.get_running_loop().create_task(self._sync())
             await asyncio.shield(self._syncing)
@@ -95,7 +96,7 @@ class Durability:
         """Sync once a second, and keep the journal's next segment allocated."""
         while not await self._closes_within(limits.FSYNC_INTERVAL_S):
             await self._allocate()
-            if self._fsync == "interval" and self.synced < self.store.sequence:
+            if self._fsync == "interval" and self.store.synced < self.store.sequence:
                 await self._sync()
 
     async def _take_snapshots(self) -> None:
@@ -115,14 +116,23 @@ class Durability:
         return self._closing.is_set()
 
     async def take_snapshot(self, *, closed: bool = False) -> Taken | None:
-        """Take a snapshot now; None if there is no space for one. `closed`: nothing follows it."""
+        """Take a snapshot now; None if there is no space for one. `closed`: nothing follows it.
+
+        It comes to its end though whoever asked for it waits no more: a thread may be writing it.
+        """
+        taking = asyncio.get_running_loop().create_task(self._taken(closed=closed))
+        self._asked.add(taking)
+        taking.add_done_callback(self._asked.discard)
+        return await asyncio.shield(taking)
+
+    async def _taken(self, *, closed: bool) -> Taken | None:
         async with self._taking:
             began_s = time.monotonic()
             try:
                 with closing(self.store.snapshot(closed=closed)) as steps:
                     for work in steps:
                         await self._done(work)
-            except (OSError, JournalFull, SectionError) as error:
+            except (OSError, JournalFull, SectionError, CorruptJournal, CorruptLedger) as error:
                 if isinstance(error, OSError) and not is_full(error):
                     self._end(error)
                 self.snapshots["refused"] += 1
@@ -153,10 +163,9 @@ class Durability:
     async def _sync(self) -> None:
         self.commit()
         try:
-            through = await asyncio.to_thread(self.store.begin_sync().run)
+            await asyncio.to_thread(self.store.begin_sync().run)
         except OSError as error:
             self._end(error)
-        self.synced = max(self.synced, through)
 
     async def _allocate(self) -> None:
         """Allocate the journal's next segment, if it is due; say when that begins or ceases to fail."""
@@ -173,8 +182,9 @@ class Durability:
                     "are refused; make room",
                     problem=str(error),
                 )
-            self._was_full = True
+            self._was_full = self.store.full = True
             return
+        self.store.full = False
         if self._was_full:
             self._was_full = False
             self._log.info("the journal has space again")

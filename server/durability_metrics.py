@@ -26,7 +26,7 @@ class DurabilityCollector(Collector):
         yield gauge(
             "banditd_journal_record_synced",
             "number of the last record that is known to be on the disk",
-            durability.synced,
+            store.synced,
         )
         yield gauge("banditd_journal_bytes", "bytes of the journal's files", store.journal_bytes())
         yield gauge(

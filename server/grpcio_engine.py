@@ -197,8 +197,10 @@ def _unary(
         started_ns = perf_counter_ns()
         try:
             _check_deadline(context)
-            pending = handler(request)
-            commit()
+            try:
+                pending = handler(request)
+            finally:
+                commit()  # before a refusal too: a record that could not be written is no reply's reason
             reply = pending if isinstance(pending, bytes) else await pending
         except asyncio.CancelledError:
             counts.observe(Code.CANCELLED, perf_counter_ns() - started_ns)

@@ -95,6 +95,7 @@ class Sidecar:
         self._ready = asyncio.Event()
         self._stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
+        self._reloads: set[asyncio.Task[None]] = set()
 
         failures = Failures(self.counts)
         self._bandit = BanditHandlers(self.clock.now_us, self.counts, failures, settings.message_bytes_max)
@@ -154,7 +155,11 @@ class Sidecar:
 
     def request_reload(self) -> None:
         """Read the configuration again, as soon as we are ready; and the TLS files, if they changed."""
-        self._spawn(self._reload_when_ready())
+        if self._stopping:
+            return
+        reload = self._spawn(self._reload_when_ready())
+        self._reloads.add(reload)
+        reload.add_done_callback(self._reloads.discard)
         if self.tls_watch is not None:
             self._spawn(self.tls_watch.look(now=True))
 
@@ -177,6 +182,8 @@ class Sidecar:
         self.engine = engine
         self.durability = Durability(store, settings.fsync, settings.snapshot_interval_s)
         await self.durability.settled()
+        if self._stopping:
+            return  # the drain ends the journal
         self.reloader = Reloader(self._source, engine, self.clock.now_us, self.counts, self._settled)
         self._registry.register(metrics.EngineCollector(engine, self.clock))
         self._registry.register(DurabilityCollector(self.durability))
@@ -220,13 +227,24 @@ class Sidecar:
             await asyncio.gather(self._data_server.stop(grace_s), self._operator_server.stop(grace_s))
             if self.http is not None:
                 await asyncio.to_thread(self.http.stop)
+            await self._end_reloads()
             if self.durability is not None:
                 await self.durability.close()
+        except Exception:
+            self.exit_code = ExitCode.FAILURE  # before anybody learns that we have stopped
+            raise
         finally:
             for task in self._tasks - {asyncio.current_task()}:
                 task.cancel()
             self._log.info("stopped", decisions=self._decisions())
             self.stopped.set()
+
+    async def _end_reloads(self) -> None:
+        """Give up reloads that are under way: nothing may be recorded behind the last snapshot."""
+        reloads = list(self._reloads)
+        for reload in reloads:
+            reload.cancel()
+        await asyncio.gather(*reloads, return_exceptions=True)
 
     async def _quiet(self, grace_s: float) -> None:
         """Return when clients have understood that we leave: their calls are refused until none comes.
@@ -299,11 +317,12 @@ class Sidecar:
         for server in (self._data_server, self._operator_server):
             await server.renew_tls(tls)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run `work` beside us, holding on to it; if it fails, so do we."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._finished)
+        return task
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

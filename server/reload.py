@@ -66,6 +66,8 @@ class Reloader:
                 await self._settle()
             except Exception as error:
                 self._counts.reloads["refused"] += 1
+                if isinstance(error, BanditError):
+                    self._log.error("configuration refused, the old one stays", problems=[str(error)])
                 if not isinstance(error, ConfigError):
                     raise
                 problems = [str(problem) for problem in error.problems]

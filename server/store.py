@@ -90,6 +90,8 @@ class Store:
         self._ledger_files = self.recovered.ledger_files
         self._kept = [self.recovered.base] if self.recovered.base else []
         self._journal = self._journal_at(boot, segment_bytes)
+        self.full = not self._journal.ahead
+        """whether the last look for space for a further segment found none"""
 
     @property
     def sequence(self) -> int:
@@ -112,9 +114,9 @@ class Store:
         return self.state.ledger.news_bytes > NEWS_BYTES_MAX
 
     @property
-    def full(self) -> bool:
-        """Whether there is no space for a further segment."""
-        return not self._journal.ahead
+    def synced(self) -> int:
+        """Number of the last record that is known to be on the disk."""
+        return self._journal.synced
 
     def takes(self) -> bool:
         """Whether there is room for what one more call may have to record."""
@@ -239,7 +241,9 @@ class Store:
             self._journal.reserve(RECORD_BYTES_MAX)
         except JournalFull:
             self._retry_s = now_s + RETRY_S
+            self.full = True
             return False
+        self.full = False
         return True
 
     def _journal_at(self, boot: bytes, segment_bytes: int) -> Journal:
