@@ -5,7 +5,7 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,11 +118,13 @@ def _answers(client: Client, requests: list[pb.ChooseRequest]) -> list[pb.Choose
 
 
 @contextmanager
-def sidecar(folder: Path, options: tuple[str, ...], core: int | None = None) -> Iterator[Server]:
+def sidecar(
+    folder: Path, options: tuple[str, ...], core: int | None = None, program: Sequence[str] = ("server",)
+) -> Iterator[Server]:
     """A sidecar that has learned a little, with its data in `folder`, on one core (None: on any)."""
     with ExitStack() as stack:
         with nullcontext() if core is None else on_core(core):
-            process = stack.enter_context(running(folder, CONFIG, options))
+            process = stack.enter_context(running(folder, CONFIG, options, program))
         teach(process.target)
         yield Server(process.target, process.pid, lambda: ok_calls(metrics(process.http)))
 

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bandit import frames
+from bandit.corruption import NewerFormat
 from bandit.frames import CorruptJournal, Position, frame, name_of, sealed
 from bandit.journal import AHEAD, Journal
 from bandit.journal_reader import cut_tail, read, segments
@@ -55,7 +56,8 @@ def test_frames_are_sealed_at_once_as_one_by_one() -> None:
     for payload in payloads:
         head, chain = frame(payload, chain)
         expected += head + payload
-    assert sealed(payloads, 0x12345678) == (expected, chain)
+    frames, last = sealed(payloads, 0x12345678)
+    assert (bytes(frames), last) == (expected, chain)
 
 
 def test_the_journal_gives_its_kernels_one_type_each(tmp_path: Path) -> None:
@@ -307,7 +309,11 @@ def test_other_versions_are_refused(tmp_path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[7] = 2
     path.write_bytes(data)
-    with pytest.raises(CorruptJournal, match="expected version 1, found version 2"):
+    with pytest.raises(CorruptJournal, match="expected a header with its CRC"):
+        list(read(tmp_path, 0))
+    data[28:32] = struct.pack("<I", crc.crc32c(np.frombuffer(bytes(data[:28]), np.uint8)))
+    path.write_bytes(data)
+    with pytest.raises(NewerFormat, match="version 2 of the journal's format, this program knows 1"):
         list(read(tmp_path, 0))
 
 
