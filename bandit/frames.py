@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bandit import limits
+from bandit.corruption import CorruptFile, NewerFormat
 from bandit.kernels.crc import FRAME_HEADER, FULL, ZERO, Bytes, crc32c, frame_crc, proof, scan, seal
 
 MAGIC = b"BANDITJ"
@@ -29,20 +30,12 @@ _FRAME = Struct("<II")
 _SYNCED = Struct("<7sBQ64s")
 _BOOT_BYTES_MAX = 64
 _FRAMES_AT_ONCE = 4096
-BY_HAND = "`banditd verify` lists what is wrong, `banditd repair` cuts there and keeps the rest aside"
-"""What to do about a damaged journal."""
 
 
-class CorruptJournal(Exception):  # noqa: N818 - it says what the journal is
-    """The journal is damaged: nothing is read past this place. Nothing was changed.
+class CorruptJournal(CorruptFile):
+    """The journal is damaged: nothing is read past this place. Nothing was changed."""
 
-    Attributes: `path`, the segment; `offset`, the byte in it where what is wrong begins.
-    """
-
-    def __init__(self, path: str, offset: int, expected: str, found: str) -> None:
-        super().__init__(f"{path}: byte {offset}: expected {expected}, found {found}; {BY_HAND}")
-        self.path = path
-        self.offset = offset
+    remedy = "`banditd verify` lists what is wrong, `banditd repair` cuts there and keeps the rest aside"
 
 
 class Torn(NamedTuple):
@@ -106,29 +99,22 @@ def header(position: Position) -> bytes:
 
 
 def read_header(path: str, data: bytes) -> Position:
-    """Return where the segment begins. Raises CorruptJournal for anything but a header of this version."""
+    """Return where the segment begins. Raises CorruptJournal; NewerFormat for a later version's header."""
     if len(data) < HEADER_BYTES:
         raise CorruptJournal(path, 0, f"a header of {HEADER_BYTES} bytes", f"a file of {len(data)}")
     magic, version, sequence, chain = _HEADER.unpack_from(data)
     if magic != MAGIC:
         raise CorruptJournal(path, 0, f"{MAGIC!r}", f"{magic!r}")
-    if version != VERSION:
-        raise CorruptJournal(path, 7, f"version {VERSION}", f"version {version}")
+    if _with_crc(data[: HEADER_BYTES - 4]) != data[:HEADER_BYTES]:
+        raise CorruptJournal(path, 0, "a header with its CRC", data[:HEADER_BYTES].hex(" "))
+    if version > VERSION:
+        raise NewerFormat(path, "journal", version, VERSION)
     position = Position(sequence, chain)
     if header(position) != data[:HEADER_BYTES]:
-        raise CorruptJournal(path, 0, "a header with its CRC", data[:HEADER_BYTES].hex(" "))
+        raise CorruptJournal(path, 7, f"version {VERSION}, and zeros", data[:HEADER_BYTES].hex(" "))
     if path[-len(name_of(sequence)) :] != name_of(sequence):
         raise CorruptJournal(path, 8, "the sequence number of its name", f"{sequence}")
     return position
-
-
-def newer_version(data: bytes) -> int | None:
-    """Return the version of a header that a later version of this program wrote; None for any other."""
-    if len(data) < HEADER_BYTES:
-        return None
-    magic, version, _, _ = _HEADER.unpack_from(data)
-    whole = data[:HEADER_BYTES] == _with_crc(data[: HEADER_BYTES - 4])
-    return version if whole and magic == MAGIC and version > VERSION else None
 
 
 def _with_crc(covered: bytes) -> bytes:

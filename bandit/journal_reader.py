@@ -191,7 +191,7 @@ def cut(segment: Path, offset: int, files: Files | None = None) -> list[Path]:
     """End the journal at byte `offset` of a segment, in good order or not; return what was kept aside.
 
     These are the later segments, whole, and the rest of this one; all of it, if the cut is in its header.
-    Their names end in `.broken`. If it is interrupted, what is wrong is still there, and this may be repeated.
+    Their names end in `.broken`. If it is interrupted, what is wrong is still there: it may be repeated.
     """
     files = files or Files()
     whole = [later.path for later in segments(segment.parent) if later.path.name > segment.name]

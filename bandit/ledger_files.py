@@ -79,7 +79,7 @@ class LedgerFiles:
     def load(self, listed: Sequence[Listed], ledger: Ledger) -> None:
         """Read what a snapshot lists into an empty ledger; `append` then goes on from there.
 
-        Raises CorruptLedger and NewerLedger; this and the ledger are of no use then. On the disk nothing is
+        Raises CorruptLedger and NewerFormat; this and the ledger are of no use then. On the disk nothing is
         changed.
         """
         for entry in listed:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandit import limits
+from bandit.corruption import CorruptFile, NewerFormat
 from bandit.frames import FRAME_BYTES, HEADER_BYTES
 from bandit.kernels.crc import FULL, crc32c, scan
 from bandit.kernels.entries import HEAD, KIND_BITS, WORDS, Rows
@@ -25,41 +26,19 @@ _HEADER = Struct("<7sBQB11xI")
 _CRC_BYTES = 4
 _FRAMES_AT_ONCE = 4096
 _ANY = 2**64 - 1
-_BY_HAND = "`banditd verify` lists what is wrong, `banditd repair` says what can be saved"
 
 Note = tuple[Place, int | None]
 """A chunk, and the latest time of its entries; None: it was dropped."""
 
 
-class CorruptLedger(Exception):  # noqa: N818 - it says what the ledger is
-    """A ledger's file is not what the snapshot lists. Nothing was changed on the disk.
+class CorruptLedger(CorruptFile):
+    """A ledger's file is not what the snapshot lists. Nothing was changed on the disk."""
 
-    Attributes: `path`, the file; `offset`, the byte in it where what is wrong begins.
-    """
-
-    def __init__(self, path: str, offset: int, expected: str, found: str) -> None:
-        super().__init__(f"{path}: byte {offset}: expected {expected}, found {found}; {_BY_HAND}")
-        self.path = path
-        self.offset = offset
-
-
-class NewerLedger(Exception):  # noqa: N818 - it says what the ledger is
-    """A ledger's file has a version of the format that this program does not know.
-
-    Attributes: `path`, the file; `version`.
-    """
-
-    def __init__(self, path: str, version: int) -> None:
-        super().__init__(
-            f"{path}: version {version} of the ledger's format, this program knows {VERSION}: start the "
-            "version of banditd that wrote it, or a later one"
-        )
-        self.path = path
-        self.version = version
+    remedy = "`banditd verify` lists what is wrong, `banditd repair` says what can be saved"
 
 
 class Content:
-    """The first `size` bytes of a file. Raises CorruptLedger if it has fewer or another header; NewerLedger.
+    """The first `size` bytes of a file. Raises CorruptLedger if it has fewer or another header; NewerFormat.
 
     Its frames are read as far as they are good, and of snapshots up to that of record `through_max`; `fault`
     says what is wrong behind them, if anything is.
@@ -110,7 +89,7 @@ class Content:
             return
         version = found[len(MAGIC)]
         if found.startswith(MAGIC) and version != VERSION and crc_of(found) == _crc(found[:-_CRC_BYTES]):
-            raise NewerLedger(self._path, version)
+            raise NewerFormat(self._path, "ledger", version, VERSION)
         raise self._corrupt(0, f"the header {expected.hex(' ')}", found.hex(" "))
 
     def _walk(self, data: bytes, through: int) -> None:
@@ -157,7 +136,7 @@ def readable(folder: Path, listed: Listed, through_max: int = _ANY) -> Listed:
     """Return how much of a file can be read, of what is listed: whole frames; 0 bytes if nothing.
 
     None written for snapshots behind that of record `through_max`. Its chain is that of the last of them,
-    whatever is listed. Raises NewerLedger; OSError as reading does.
+    whatever is listed. Raises NewerFormat; OSError as reading does.
     """
     path = folder / listed.name
     size = path.stat().st_size if path.exists() else 0

@@ -27,6 +27,7 @@ class Tail(Enum):
     GAP = "segments, none of which has the first record wanted"
     DAMAGED = "a bad frame, with more behind it"
     SHORT = "fewer records than the snapshot holds"
+    NEWER = "records of a newer version"
 
 
 class Action(Enum):
@@ -64,6 +65,7 @@ _WITH_JOURNAL = {
     Tail.GAP: Action.REFUSE_GAP,
     Tail.DAMAGED: Action.REFUSE_DAMAGED,
     Tail.SHORT: Action.REFUSE_SHORT,
+    Tail.NEWER: Action.REFUSE_NEWER,
 }
 
 _TABLE: dict[Snapshots, dict[Tail, Action]] = {

@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bandit.corruption import CorruptFile, NewerFormat
 from bandit.fields import SectionError
 from bandit.files import Files, write_all
 from bandit.frames import FRAME_BYTES, frame
@@ -37,34 +38,12 @@ _NAME = re.compile(r"[0-9]{20}\.snapshot")
 _TEMPORARY = ".tmp"
 _FRAMES_AT_ONCE = 4096
 _NONE = -1
-_BY_HAND = "`banditd verify` lists what is wrong, `banditd repair` sets it aside"
 
 
-class CorruptSnapshot(Exception):  # noqa: N818 - it says what the snapshot is
-    """A snapshot is damaged. Nothing of it is used, and nothing was changed.
+class CorruptSnapshot(CorruptFile):
+    """A snapshot is damaged. Nothing of it is used, and nothing was changed."""
 
-    Attributes: `path`; `offset`, the byte in it where what is wrong begins.
-    """
-
-    def __init__(self, path: str, offset: int, expected: str, found: str) -> None:
-        super().__init__(f"{path}: byte {offset}: expected {expected}, found {found}; {_BY_HAND}")
-        self.path = path
-        self.offset = offset
-
-
-class NewerSnapshot(Exception):  # noqa: N818 - it says what the snapshot is
-    """A snapshot has a version of the format that this program does not know. Nothing was changed.
-
-    Attributes: `path`; `version`.
-    """
-
-    def __init__(self, path: str, version: int) -> None:
-        super().__init__(
-            f"{path}: version {version} of the snapshot's format, this program knows {VERSION}: start the "
-            "version of banditd that wrote it, or a later one"
-        )
-        self.path = path
-        self.version = version
+    remedy = "`banditd verify` lists what is wrong, `banditd repair` sets it aside"
 
 
 class Snapshot(NamedTuple):
@@ -93,7 +72,7 @@ def snapshots(folder: Path) -> list[Path]:
 def read_snapshot(path: Path) -> Snapshot:
     """Return a snapshot, after checking every length and CRC of it.
 
-    Raises CorruptSnapshot and NewerSnapshot; OSError for what the file system refuses.
+    Raises CorruptSnapshot and NewerFormat; OSError for what the file system refuses.
     """
     data = path.read_bytes()
     payloads = list(_payloads(str(path), data))
@@ -119,7 +98,7 @@ def read_snapshot(path: Path) -> Snapshot:
 def read_footer(path: Path) -> Footer:
     """Return a snapshot's footer, of all before it reading no more than the frames' lengths.
 
-    Raises CorruptSnapshot and NewerSnapshot for what shows then, and OSError.
+    Raises CorruptSnapshot and NewerFormat for what shows then, and OSError.
     """
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
@@ -231,7 +210,7 @@ def _read_header(path: str, data: bytes) -> int:
     if (computed := crc32c(np.frombuffer(data[: HEADER_BYTES - 4], np.uint8))) != crc:
         raise CorruptSnapshot(path, 0, f"a header whose CRC is {crc:#010x}", f"one of {computed:#010x}")
     if version > VERSION:
-        raise NewerSnapshot(path, version)
+        raise NewerFormat(path, "snapshot", version, VERSION)
     if version != VERSION:
         raise CorruptSnapshot(path, 7, f"version {VERSION}", f"version {version}")
     if Path(path).name != name_of(sequence):

@@ -6,15 +6,14 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from bandit.config import Placement
+from bandit.corruption import CorruptFile, NewerFormat
 from bandit.decision import Decision
 from bandit.fields import SectionError
-from bandit.frames import CorruptJournal
 from bandit.journal_reader import JournalTrimmed, read, segments
-from bandit.ledger_reader import CorruptLedger, NewerLedger
 from bandit.record_codec import RecordError
 from bandit.records import Configured, Record, StratumOpened
 from bandit.sections import unpack_placement
-from bandit.snapshot import CorruptSnapshot, NewerSnapshot, Snapshot, read_snapshot, snapshots
+from bandit.snapshot import CorruptSnapshot, Snapshot, read_snapshot, snapshots
 from bandit.strata import Strata, Stratum
 from server.exit_codes import ExitCode, StartError
 from server.recovery import Folders
@@ -25,9 +24,7 @@ ATTEMPTS = 5
 UNKNOWN = 2**64
 """Beyond every record."""
 
-_DAMAGE = (
-    CorruptJournal, CorruptLedger, CorruptSnapshot, NewerLedger, NewerSnapshot, RecordError, SectionError,
-)  # fmt: skip
+_DAMAGE = (CorruptFile, NewerFormat, RecordError, SectionError)
 
 T = TypeVar("T")
 
@@ -99,7 +96,7 @@ def readable_snapshots(data_dir: Path) -> list[Snapshot]:
 def _read(path: Path) -> Snapshot | None:
     try:
         return read_snapshot(path)
-    except (CorruptSnapshot, NewerSnapshot, FileNotFoundError):
+    except (CorruptSnapshot, NewerFormat, FileNotFoundError):
         return None
 
 

@@ -12,17 +12,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bandit import recovery
+from bandit.corruption import NewerFormat
 from bandit.fields import SectionError
 from bandit.files import Files
-from bandit.frames import BY_HAND, CorruptJournal, Position, Torn
+from bandit.frames import CorruptJournal, Position, Torn
 from bandit.journal_reader import Reader, cut_tail, read, segments
 from bandit.ledger import Ledger
 from bandit.ledger_files import LedgerFiles
-from bandit.ledger_reader import CorruptLedger, NewerLedger
+from bandit.ledger_reader import CorruptLedger
 from bandit.recovery import Action, Snapshots, Tail
 from bandit.replay import Replay, ReplayError
 from bandit.sections import Listed, restored, unpack_placement
-from bandit.snapshot import CorruptSnapshot, NewerSnapshot, read_snapshot, snapshots
+from bandit.snapshot import CorruptSnapshot, read_snapshot, snapshots
 from bandit.state import State
 from server import collector
 from server.exit_codes import ExitCode, StartError
@@ -232,10 +233,12 @@ class _Journal:
             elif present:
                 self._apply(present[-1].first, progress)
                 self.tail = self._what_it_was()
+        except NewerFormat as error:
+            self.tail, self.problem = Tail.NEWER, str(error)
         except CorruptJournal as error:
             self.tail, self.problem = Tail.DAMAGED, str(error)
         except ReplayError as error:
-            self.tail, self.problem = Tail.DAMAGED, f"{self._folder}: {error}; {BY_HAND}"
+            self.tail, self.problem = Tail.DAMAGED, f"{self._folder}: {error}; {CorruptJournal.remedy}"
 
     def _apply(self, last_first: int, progress: Progress | None) -> None:
         """Apply the records; the last segment begins with number `last_first`."""
@@ -268,7 +271,7 @@ def _base(
     for path in present:
         try:
             base = _restored(path, folders, Ledger(ledger_bytes_max, noting=True), files)
-        except (NewerSnapshot, NewerLedger) as error:
+        except NewerFormat as error:
             damaged.append((path, str(error)))
             return _empty(Snapshots.NEWER, folders, ledger_bytes_max, files)
         except (CorruptSnapshot, CorruptLedger) as error:
@@ -321,7 +324,7 @@ def _refusal(found: Survey, data_dir: Path, problem: str) -> str:
         case Action.REFUSE_SNAPSHOTS:
             why = f"no snapshot can be read: {'; '.join(dict.fromkeys(why for _, why in found.damaged))}"
         case Action.REFUSE_NEWER:
-            return found.damaged[-1][1]
+            return problem or found.damaged[-1][1]
         case Action.REFUSE_ABSENT:
             why = f"{folder}: no segment is there, expected one with {behind}"
         case Action.REFUSE_GAP:

@@ -60,7 +60,7 @@ class Lookup:
 
 
 def looked_up(data_dir: Path, snapshot: Snapshot, window_us: int, key: int) -> Lookup:
-    """Return what the ledger of a snapshot says of a decision. Raises CorruptLedger and NewerLedger."""
+    """Return what the ledger of a snapshot says of a decision. Raises CorruptLedger and NewerFormat."""
     found = Lookup(window_us, key)
     folder = Folders.of(data_dir).ledger
     for name, size, chain in snapshot.footer.ledger:

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from bandit.corruption import NewerFormat
 from bandit.fields import SectionError
 from bandit.frames import CorruptJournal
 from bandit.journal_reader import JournalTrimmed
-from bandit.ledger_reader import CorruptLedger, NewerLedger
-from bandit.snapshot import CorruptSnapshot, NewerSnapshot
+from bandit.ledger_reader import CorruptLedger
+from bandit.snapshot import CorruptSnapshot
 from server.exit_codes import StartError
 
 Corrupt = CorruptJournal | CorruptLedger | CorruptSnapshot
@@ -50,7 +51,7 @@ def found(data_dir: Path, path: Path, check: Callable[[], Said]) -> Finding:
         return Finding(file, Verdict.DAMAGED, f"{other}{plain(error)}")
     except SectionError as error:
         return Finding(file, Verdict.DAMAGED, str(error))
-    except (NewerSnapshot, NewerLedger) as error:
+    except NewerFormat as error:
         return Finding(file, Verdict.NEWER, str(error).removeprefix(f"{error.path}: "))
     except (FileNotFoundError, JournalTrimmed):
         return Finding(file, Verdict.NOTE, "the server removed it meanwhile")

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from bandit.config import format_bytes
+from bandit.corruption import NewerFormat
 from bandit.frames import (
     FRAME_BYTES,
     HEADER_BYTES,
@@ -14,7 +15,7 @@ from bandit.frames import (
     Position,
     Synced,
     Tail,
-    newer_version,
+    read_header,
 )
 from bandit.journal_reader import SYNCED, Segment, read, read_synced, segments
 from bandit.record_codec import RecordError, decode
@@ -48,15 +49,12 @@ def newer_segment(path: Path) -> str:
     """Return what to do about a segment that a later version of this program wrote; "" for any other."""
     try:
         with path.open("rb") as file:
-            version = newer_version(file.read(HEADER_BYTES))
-    except FileNotFoundError:
-        return ""
-    if version is None:
-        return ""
-    return (
-        f"version {version} of the journal's format is not known here: start the version of banditd that "
-        "wrote it, or a later one"
-    )
+            read_header(str(path), file.read(HEADER_BYTES))
+    except NewerFormat as error:
+        return error.why
+    except (CorruptJournal, FileNotFoundError):
+        pass
+    return ""
 
 
 def _synced(path: Path) -> Said:

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from bandit.corruption import NewerFormat
 from bandit.fields import SectionError
 from bandit.ledger import Ledger
 from bandit.sections import restored, unpack_placement
-from bandit.snapshot import CorruptSnapshot, NewerSnapshot, read_snapshot
+from bandit.snapshot import CorruptSnapshot, read_snapshot
 from bandit.state import State
 from server.data_reading import consistently
 from server.exit_codes import ExitCode, StartError
@@ -71,7 +72,7 @@ def _directory(path: Path, only: str | None, progress: Progress | None) -> Readi
 def _snapshot(path: Path, only: str | None) -> Reading:
     try:
         state, sequence = _state(path)
-    except (CorruptSnapshot, NewerSnapshot) as error:
+    except (CorruptSnapshot, NewerFormat) as error:
         raise StartError(ExitCode.DATA, str(error)) from error
     except SectionError as error:
         raise StartError(ExitCode.DATA, f"{path}: {error}") from error

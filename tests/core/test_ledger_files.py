@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bandit import ledger_files
+from bandit.corruption import NewerFormat
 from bandit.ledger import Ledger, decision_key
 from bandit.ledger_files import LedgerFiles
-from bandit.ledger_reader import CorruptLedger, NewerLedger, readable
+from bandit.ledger_reader import CorruptLedger, readable
 from bandit.limits import LEDGER_BYTES_MAX
 from bandit.sections import Listed
 from tests.core.journals import hex_of_the_page, slow_crc32c
@@ -225,7 +226,7 @@ def test_another_version_is_no_damage(tmp_path: Path) -> None:
     data[28:32] = struct.pack("<I", slow_crc32c(bytes(data[:28])))
     path.write_bytes(data)
     with pytest.raises(
-        NewerLedger, match=r"ledger: version 2 of the ledger's format, this program knows 1: start"
+        NewerFormat, match=r"ledger: version 2 of the ledger's format, this program knows 1: start"
     ) as error:
         loaded(tmp_path, (listed,))
     assert (error.value.path, error.value.version) == (str(path), 2)

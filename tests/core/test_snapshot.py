@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from bandit.apply import apply
+from bandit.corruption import NewerFormat
 from bandit.records import Configured, Decided, Rewarded, Started, StratumOpened
 from bandit.sections import Footer, Listed, pack_head, pack_placement, unpack_placement
 from bandit.snapshot import (
     VERSION,
     CorruptSnapshot,
-    NewerSnapshot,
     SnapshotWriter,
     name_of,
     read_footer,
@@ -168,7 +168,7 @@ def test_a_footer_is_read_alone(tmp_path: Path) -> None:
         with pytest.raises(CorruptSnapshot, match=str(path)):
             read_footer(path)
     path.write_bytes(file_of([b"who knows"], version=2))
-    with pytest.raises(NewerSnapshot):
+    with pytest.raises(NewerFormat):
         read_footer(path)
 
 
@@ -202,7 +202,7 @@ def test_a_newer_version_is_said_to_be_newer(tmp_path: Path) -> None:
     """Its header has a right CRC. A version that never was is damage."""
     path = tmp_path / name_of(5)
     path.write_bytes(file_of([b"who knows"], version=2))
-    with pytest.raises(NewerSnapshot) as newer:
+    with pytest.raises(NewerFormat) as newer:
         read_snapshot(path)
     assert (newer.value.path, newer.value.version) == (str(path), 2)
     assert "version 2 of the snapshot's format, this program knows 1: start the version of" in str(

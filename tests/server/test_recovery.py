@@ -79,7 +79,7 @@ def live(folder: Path, side: Snapshots) -> None:
 
 
 def make_newer(path: Path) -> None:
-    """Give a snapshot a version that is not known yet."""
+    """Give a file a version that is not known yet."""
     data = bytearray(path.read_bytes())
     data[7] += 1
     data[28:32] = crc32c(np.frombuffer(bytes(data[:28]), np.uint8)).to_bytes(4, "little")
@@ -110,6 +110,8 @@ def damage(folder: Path, tail: Tail, after: int) -> None:
         (journal / f"{after + 2:020d}.journal").touch()
     elif tail is Tail.TORN:
         last.path.write_bytes(last.path.read_bytes() + b"\x30\0\0\0half")
+    elif tail is Tail.NEWER:
+        make_newer(last.path)
     elif tail is Tail.DAMAGED:
         change(needed.path, needed.bytes // 2, lambda byte: byte ^ 1)
 
