@@ -22,6 +22,7 @@ from bandit.records import Configured, Record
 from bandit.sections import Footer, pack_head, pack_placement
 from bandit.snapshot import SnapshotWriter, snapshots
 from bandit.state import State
+from server.descriptors import NONE_LEFT, ReservedFiles
 from server.exit_codes import ExitCode, StartError
 from server.recovery import Folders, Progress, Taken, recover
 
@@ -73,7 +74,7 @@ class Store:
         wall_s: Callable[[], float] = time.time,
     ) -> None:
         """Recover. Raises StartError, with the reason and the remedy."""
-        self.files = files or Files()
+        self.files = files or ReservedFiles()
         self.folders = Folders.of(data_dir)
         self._origin = origin
         self._keep = keep
@@ -262,8 +263,12 @@ class Store:
 
 
 def is_full(error: Exception) -> bool:
-    """Whether an error says that the disk is full, which passes; every other OSError is final."""
-    return isinstance(error, JournalFull) or (isinstance(error, OSError) and error.errno in NO_SPACE)
+    """Whether an error says that the disk is full, or all descriptors are taken, which passes.
+
+    Every other OSError is final.
+    """
+    passing = NO_SPACE | NONE_LEFT
+    return isinstance(error, JournalFull) or (isinstance(error, OSError) and error.errno in passing)
 
 
 def _add(writer: SnapshotWriter, payloads: Sequence[bytes]) -> None:
