@@ -17,7 +17,12 @@ ROUNDS = 8
 
 @click.command("repair")
 @click.argument("directory", metavar="DIR", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.option("--yes", is_flag=True, help="Do it. Without, it is only said what would be done.")
+@click.option(
+    "--yes",
+    is_flag=True,
+    allow_from_autoenv=False,
+    help="Do it. Without, it is only said what would be done.",
+)
 def repair(*, directory: Path, yes: bool) -> None:
     """Say what would make the data directory DIR startable again, and what that loses; with --yes, do it.
 
