@@ -37,6 +37,9 @@ class Journal(Protocol):
     def __call__(self, record: Record, packed: bytes | None = None) -> None:
         """Take a record. `packed`: its decision, packed, if that is at hand."""
 
+    def spoil(self, error: Exception) -> None:
+        """The last record cannot be applied: it may not be kept, nor anything after it."""
+
 
 class Choice(NamedTuple):
     """The answer to a Choose. `propensity` is μ(arm | x), by today's shares."""
@@ -196,7 +199,12 @@ class Engine:
     def _commit(self, record: Record, packed: bytes | None = None) -> None:
         if self._journal is not None:
             self._journal(record, packed)
-        apply(self.state, record)
+        try:
+            apply(self.state, record)
+        except Exception as error:
+            if self._journal is not None:
+                self._journal.spoil(error)
+            raise
 
     def _stratum(
         self, state: PlacementState, categories: Categories, numbers: Numbers, arms: Sequence[str],

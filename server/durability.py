@@ -19,6 +19,7 @@ from bandit.journal import JournalFull
 from bandit.ledger_reader import CorruptLedger
 from server import limits
 from server.exit_codes import ExitCode
+from server.logs import places
 from server.recovery import Taken
 from server.settings import Fsync
 from server.store import Store, Work, is_full
@@ -28,17 +29,30 @@ LOOK_S = 1.0
 
 
 def end_process(error: BaseException) -> NoReturn:
-    """End at once, without a reply: nobody can tell what of the last records is on the disk."""
-    structlog.get_logger().critical(
-        "the disk failed; ending without a reply, so that nothing is acknowledged that was not written",
-        error=str(error),
-        exit_code=int(ExitCode.DISK),
+    """End at once, without a reply: nobody can tell what of the last records is on the disk.
+
+    Or, for what is no OSError, in which order they would have to be applied to give what is in memory.
+    """
+    log = structlog.get_logger()
+    if isinstance(error, OSError):
+        log.critical(
+            "the disk failed; ending without a reply, so that nothing is acknowledged that was not written",
+            error=str(error),
+            exit_code=int(ExitCode.DISK),
+        )
+        os._exit(ExitCode.DISK)
+    log.critical(
+        "a record could not be applied; ending without a reply, so that nothing is acknowledged that no "
+        "start could recover",
+        error=type(error).__name__,
+        places=places(error),
+        exit_code=int(ExitCode.FAILURE),
     )
-    os._exit(ExitCode.DISK)
+    os._exit(ExitCode.FAILURE)
 
 
 class Durability:
-    """Runs a store within an event loop. `end` is called on an error of the disk that is not a full one.
+    """Runs a store within an event loop. `end` is called on an error of the disk that does not pass.
 
     `snapshot_interval_s` 0: snapshots are taken when asked for, and at the end.
     """
@@ -73,7 +87,7 @@ class Durability:
         try:
             self.store.flush()
         except OSError as error:
-            self._end(error)
+            self._fail(error)
 
     async def settled(self) -> None:
         """Return when what was recorded so far may be acknowledged: with `always`, when it is synced.
@@ -134,7 +148,7 @@ class Durability:
                         await self._done(work)
             except (OSError, JournalFull, SectionError, CorruptJournal, CorruptLedger) as error:
                 if isinstance(error, OSError) and not is_full(error):
-                    self._end(error)
+                    self._fail(error)
                 self.snapshots["refused"] += 1
                 self._log.error("no snapshot was taken; the journal still has everything", problem=str(error))
                 return None
@@ -152,7 +166,10 @@ class Durability:
         try:
             await asyncio.to_thread(self.store.close)
         except OSError as error:
-            self._end(error)
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> NoReturn:
+        self._end(self.store.spoiled or error)
 
     async def _done(self, work: Work | None) -> None:
         if work is None:
@@ -165,7 +182,7 @@ class Durability:
         try:
             await asyncio.to_thread(self.store.begin_sync().run)
         except OSError as error:
-            self._end(error)
+            self._fail(error)
 
     async def _allocate(self) -> None:
         """Allocate the journal's next segment, if it is due; say when that begins or ceases to fail."""
@@ -175,7 +192,7 @@ class Durability:
                 await asyncio.to_thread(allocation.run)
         except (OSError, JournalFull) as error:
             if not is_full(error):
-                self._end(error)
+                self._fail(error)
             if not self._was_full:
                 self._log.error(
                     "the disk is full: once the segment is, Choose goes on unlearned and rewards "

@@ -4,9 +4,11 @@ No event loop and no threads here: whoever runs it decides when what is slow is 
 leaves, `flush` has handed the records behind it to the kernel.
 """
 
+import errno
 import os
 import time
 from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -93,6 +95,8 @@ class Store:
         self._journal = self._journal_at(boot, segment_bytes)
         self.full = not self._journal.ahead
         """whether the last look for space for a further segment found none"""
+        self.spoiled: Exception | None = None
+        """why the last record could not be applied, if it could not"""
 
     @property
     def sequence(self) -> int:
@@ -135,6 +139,15 @@ class Store:
             self._journal.append(payload)
         except JournalFull as error:
             raise journal_full() from error
+
+    def spoil(self, error: Exception) -> None:
+        """The last record cannot be applied: it is not written, and every further call raises OSError.
+
+        What would follow is acknowledged by a state that no start could make of the journal.
+        """
+        self.spoiled = error
+        with suppress(OSError), self._journal.final():
+            raise OSError(errno.ECANCELED, "a record could not be applied")
 
     def flush(self) -> int:
         """Hand all records to the kernel; return the number of the last one."""

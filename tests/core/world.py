@@ -97,6 +97,10 @@ class Kept(list[Record]):
         assert packed is None or encode(record, packed) == encode(record)
         self.append(record)
 
+    def spoil(self, error: Exception) -> None:
+        """No record is such that it cannot be applied."""
+        raise AssertionError from error
+
 
 class World:
     """An engine, its clock `now` and every record it has journaled."""

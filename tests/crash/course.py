@@ -87,6 +87,10 @@ class Recorded:
         self._store(record, packed)
         self._history.records.append(record)
 
+    def spoil(self, error: Exception) -> None:
+        """As Store."""
+        self._store.spoil(error)
+
 
 class Process:
     """A process that has recovered and serves. What it finds is checked against the history."""

@@ -49,6 +49,10 @@ class Served(World):
             allocation.run()
         self.file.flush()
 
+    def spoil(self, error: Exception) -> None:
+        """No record is such that it cannot be applied."""
+        raise AssertionError from error
+
     @property
     def sequence(self) -> int:
         """Number of the last record."""

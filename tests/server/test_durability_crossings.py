@@ -21,9 +21,10 @@ from server.exit_codes import ExitCode
 from server.pb import bandit_pb2 as pb
 from server.recovery import recover
 from server.store import Store
+from tests.core.world import snapshot
 from tests.server.running import CONFIG, WAIT_S, Loop, Running, refused, running
 from tests.server.stored import LEDGER_BYTES_MAX, Stored
-from tests.server.test_durability import TRANSPORTS, WEB, live, until
+from tests.server.test_durability import TRANSPORTS, WEB, live, state_of, until
 
 HEAVIER = CONFIG.replace("b: {weight: 2}", "b: {weight: 3}")
 
@@ -216,3 +217,26 @@ def test_a_segment_that_begins_is_no_full_disk(tmp_path: Path) -> None:
     assert life.store.begin_allocation() is not None
     assert not life.store.full
     assert life.store.synced == life.store.sequence
+
+
+def test_what_cannot_be_applied_is_not_written_either(
+    loop: Loop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reload that memory is too small for ends the process: no start could replay what would follow it."""
+    ends: list[BaseException] = []
+
+    def fails(*_: object) -> None:
+        raise MemoryError
+
+    with running(loop, tmp_path) as server:
+        monkeypatch.setattr(durability(server), "_end", ends.append)
+        live(server, 20)
+        before = state_of(server)
+        server.config.write_text(HEAVIER)
+        monkeypatch.setattr("bandit.state.migrated", fails)
+        with pytest.raises(grpc.RpcError):
+            server.operator.ReloadConfig(pb.ReloadConfigRequest(), timeout=WAIT_S)
+        assert isinstance(ends[0], MemoryError)
+    found = recover(tmp_path / "data", ledger_bytes_max=LEDGER_BYTES_MAX)
+    found.state.derive()
+    assert snapshot(found.state) == before
