@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from bandit.files import Files
 from server.exit_codes import ExitCode, StartError
 
 LOCK_FILE_NAME = "lock"
@@ -40,7 +41,9 @@ def held(data_dir: Path) -> Iterator[None]:
 
 def _make(data_dir: Path) -> None:
     try:
-        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not data_dir.is_dir():
+            data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            Files().fsync_dir(data_dir.parent)  # a power cut must not take the name of what is in it
     except OSError as error:
         raise StartError(
             ExitCode.FILES,
