@@ -66,7 +66,7 @@ class Sync:
             with journal.final():
                 journal.files.fsync(self._descriptor)
                 journal.files.close(self._descriptor)
-                if journal.syncs == {self}:
+                if journal.syncs == {self} and not journal.ended:
                     journal.note_synced(self.through)
         finally:
             journal.syncs.remove(self)
@@ -159,7 +159,8 @@ class Journal:
         self._payloads: list[bytes] = []
         self._flushed = sequence - 1
         self._chain = chain
-        self._failed = False
+        self.ended = False
+        """whether it takes nothing more: it was closed, or an OSError came"""
         self._start()
 
     @property
@@ -254,6 +255,7 @@ class Journal:
                     self.files.close(allocation.descriptor)
                     self.files.unlink(allocation.path)
             self.files.fsync_dir(self._folder)
+            self.ended = True
 
     def note_synced(self, through: int) -> None:
         """Write down that all up to this number is on the disk. The note itself is synced by a start alone.
@@ -270,12 +272,12 @@ class Journal:
     @contextmanager
     def final(self) -> Iterator[None]:
         """Take no more calls after an OSError within."""
-        if self._failed:
-            raise OSError(errno.EIO, "the journal failed before; start again")
+        if self.ended:
+            raise OSError(errno.EIO, "the journal failed before, or was closed; start again")
         try:
             yield
         except OSError:
-            self._failed = True
+            self.ended = True
             raise
 
     def _start(self) -> None:

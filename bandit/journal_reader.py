@@ -37,11 +37,11 @@ class Segment(NamedTuple):
 
 
 def segments(folder: Path) -> list[Segment]:
-    """List the segments in order. Raises CorruptJournal for a name that is none."""
+    """List the segments in order. Other names are none."""
     found: list[Segment] = []
     for path in sorted(folder.glob("*.journal")):
         if not re.fullmatch(r"[0-9]{20}\.journal", path.name):
-            raise CorruptJournal(str(path), 0, "a name of 20 digits", repr(path.name))
+            continue
         with suppress(FileNotFoundError):  # it may be removed while they are listed
             found.append(Segment(int(path.stem), path, path.stat().st_size))
     return found

@@ -5,6 +5,7 @@ import os
 import resource
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -317,26 +318,32 @@ def _serve(settings: Settings, path: Path, config: "Config") -> ExitCode:
         await sidecar.stopped.wait()
         return sidecar.exit_code
 
-    _raise_descriptor_limit(settings.connections_max + limits.DESCRIPTORS_SPARE)
+    connections_max = _raise_descriptor_limit(settings.connections_max)
+    settings = replace(settings, connections_max=connections_max)
     sys.setswitchinterval(limits.SWITCH_INTERVAL_S)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(live())
 
 
-def _raise_descriptor_limit(wanted: int) -> None:
-    """Let the process have as many descriptors as it takes connections, as far as the system allows."""
+def _raise_descriptor_limit(connections_max: int) -> int:
+    """Let the process have descriptors for so many connections; return for how many the system allows."""
     import structlog
 
+    wanted = connections_max + limits.DESCRIPTORS_SPARE
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     if soft < allowed:
         resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
-    if allowed < wanted:
-        structlog.get_logger().warning(
-            "fewer connections than --connections-max: raise the limit of descriptors (ulimit -n)",
-            descriptors=allowed,
-            wanted=wanted,
-        )
+    if allowed == wanted:
+        return connections_max
+    possible = max(1, allowed - limits.DESCRIPTORS_SPARE)
+    structlog.get_logger().warning(
+        "fewer connections than --connections-max: raise the limit of descriptors (ulimit -n)",
+        connections=possible,
+        descriptors=allowed,
+        wanted=wanted,
+    )
+    return possible
 
 
 def _operator_socket(data_dir: Path) -> Address:

@@ -226,9 +226,9 @@ def test_an_allocation_that_fails_otherwise_is_final(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="the disk is broken"):
         allocation.run()
     journal.append(b"two")
-    with pytest.raises(OSError, match="the journal failed before; start again"):
+    with pytest.raises(OSError, match="the journal failed before, or was closed; start again"):
         journal.flush()
-    with pytest.raises(OSError, match="the journal failed before; start again"):
+    with pytest.raises(OSError, match="the journal failed before, or was closed; start again"):
         journal.begin_allocation()
 
 

@@ -183,7 +183,7 @@ def test_after_an_error_nothing_is_tried_again(tmp_path: Path, failing: str) -> 
     broken.clear()
     calls = len(files.calls)
     for again in (journal.flush, journal.sync, journal.close, lambda: journal.reserve(9)):
-        with pytest.raises(OSError, match="the journal failed before; start again"):
+        with pytest.raises(OSError, match="the journal failed before, or was closed; start again"):
             again()
     with pytest.raises(OSError, match="the journal failed before"):
         append_all(journal, PAYLOADS, [])

@@ -4,6 +4,7 @@ import errno
 import struct
 import threading
 from contextlib import nullcontext
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from bandit import frames
 from bandit.files import Files
 from bandit.frames import CorruptJournal, Synced, name_of
-from bandit.journal import AHEAD, Journal
+from bandit.journal import AHEAD, Journal, Sync
 from bandit.journal_reader import SYNCED, Reader, cut_tail, read, read_synced
 from tests.core.journals import PAYLOADS, SEGMENT, Faulty, allocate, hex_of_the_page, payloads_of, slow_crc32c
 from tests.goldens import FOLDER, check_golden
@@ -259,3 +260,35 @@ def test_synced_frames_that_are_missing_are_counted(tmp_path: Path, boot: bytes)
     found = outcome(tmp_path, boot)
     assert found is not None
     assert (found[0], found[1].missing) == (0, 9)
+
+
+def test_a_sync_that_failed_is_not_made_up_for_by_another(tmp_path: Path) -> None:
+    """The system tells one of two alone that the disk lost something: the other's success proves nothing."""
+    calls = count()
+    syncs: list[Sync] = []
+
+    def fault(name: str, *_: Any) -> None:
+        if name != "fsync" or not syncs:
+            return
+        if next(calls) == 0:  # within the one, the other runs, and fails
+            with pytest.raises(OSError, match="lost"):
+                syncs[1].run()
+        else:
+            raise OSError(errno.EIO, "lost")
+
+    journal = Journal(tmp_path, sequence=1, chain=0, segment_bytes=SEGMENT, files=Faulty(fault))
+    journal.append(b"one")
+    journal.flush()
+    syncs += journal.begin_sync(), journal.begin_sync()
+    assert syncs[0].run() == 0
+    assert read_synced(tmp_path).through == 0
+
+
+def test_a_closed_journal_takes_nothing(tmp_path: Path) -> None:
+    """Its descriptor's number may be another file's by then."""
+    journal = Journal(tmp_path, sequence=1, chain=0, segment_bytes=SEGMENT)
+    journal.append(b"one")
+    journal.close()
+    journal.append(b"two")
+    with pytest.raises(OSError, match="failed before, or was closed"):
+        journal.flush()
