@@ -9,9 +9,9 @@ from bandit.token import Keys
 from server.clock import LearningClock
 from server.exit_codes import ExitCode, StartError
 from server.keys import new_start_id, origin_name
-from server.recovery import boot_id
+from server.recovery import Recovered, boot_id
 from server.settings import Settings
-from server.store import Keep, Store
+from server.store import Keep, Store, is_full
 
 
 def open_engine(settings: Settings, config: Config, keys: Keys, clock: LearningClock) -> tuple[Store, Engine]:
@@ -50,9 +50,15 @@ def _store(settings: Settings, origin: str) -> Store:
             segment_bytes=settings.journal_segment_bytes,
             keep=Keep(settings.journal_keep_s, settings.journal_max_bytes),
             progress=_replaying,
+            found=_report_damage,
         )
     except OSError as error:
         place = error.filename or settings.data_dir
+        if is_full(error):
+            raise StartError(
+                ExitCode.DISK,
+                f"{str(place)!r} cannot be written to ({error.strerror}): make room, and start again",
+            ) from error
         raise StartError(
             ExitCode.FILES,
             f"{str(place)!r} cannot be used ({error.strerror}); give the service's user the data directory "
@@ -64,13 +70,18 @@ def _replaying(records: int, at_least: int) -> None:
     structlog.get_logger().info("replaying the journal", records=records, of_at_least=at_least)
 
 
-def _report(store: Store, config: Config) -> None:
-    """Say what was found, and what of it today's configuration changes or does not have any more."""
-    log, recovered = structlog.get_logger(), store.recovered
+def _report_damage(recovered: Recovered) -> None:
+    """Say what was found damaged: at once, since the next start will not find it any more."""
+    log = structlog.get_logger()
     for problem in recovered.problems:
         log.error("found damaged, went on without it", problem=problem)
     for path in recovered.aside:
         log.warning("kept aside", file=str(path))
+
+
+def _report(store: Store, config: Config) -> None:
+    """Say what was found, and what of it today's configuration changes or does not have any more."""
+    log, recovered = structlog.get_logger(), store.recovered
     before = {name: held.config for name, held in store.state.placements.items()}
     if not before:
         return

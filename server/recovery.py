@@ -155,11 +155,14 @@ def recover(
     if not found.act.starts:
         raise StartError(ExitCode.DATA, found.refusal)
     found.base.state.ledger.bytes_max = ledger_bytes_max
-    aside = [_set_aside(path, files) for path, _ in found.damaged]
-    problems = [why for _, why in found.damaged]
-    if found.act is Action.CUT and found.torn is not None:
+    aside: list[Path] = []
+    problems: list[str] = []
+    if found.act is Action.CUT and found.torn is not None:  # first, since it may find no space
         problems.append(f"{found.torn.path}: a write was interrupted at byte {found.torn.offset}")
         aside.append(cut_tail(found.torn, files))
+    for path, why in found.damaged:
+        problems.append(why)
+        aside.append(_set_aside(path, files))
     if found.missing:
         last = found.end.sequence - 1
         problems.append(

@@ -26,7 +26,7 @@ from bandit.snapshot import SnapshotWriter, snapshots
 from bandit.state import State
 from server.descriptors import NONE_LEFT, ReservedFiles
 from server.exit_codes import ExitCode, StartError
-from server.recovery import Folders, Progress, Taken, recover
+from server.recovery import Folders, Progress, Recovered, Taken, recover
 
 RECORD_BYTES_MAX = 1024
 """Bytes of what one call records at most, in frames: a stratum that is opened, and a decision."""
@@ -72,10 +72,14 @@ class Store:
         segment_bytes: int = JOURNAL_SEGMENT_BYTES,
         keep: Keep = Keep(),  # noqa: B008 - it is immutable
         progress: Progress | None = None,
+        found: Callable[[Recovered], None] = lambda _: None,
         monotonic_s: Callable[[], float] = time.monotonic,
         wall_s: Callable[[], float] = time.time,
     ) -> None:
-        """Recover. Raises StartError, with the reason and the remedy."""
+        """Recover. Raises StartError, with the reason and the remedy.
+
+        `found` is told what was recovered before anything else can fail.
+        """
         self.files = files or ReservedFiles()
         self.folders = Folders.of(data_dir)
         self._origin = origin
@@ -88,6 +92,7 @@ class Store:
         self.recovered = recover(
             data_dir, ledger_bytes_max=ledger_bytes_max, files=self.files, boot=boot, progress=progress
         )
+        found(self.recovered)
         self.state: State = self.recovered.state
         self.state.derive()
         self._ledger_files = self.recovered.ledger_files
