@@ -18,6 +18,7 @@ from bandit.journal_reader import segments
 from bandit.kernels.crc import crc32c
 from bandit.snapshot import snapshots
 from server.exit_codes import ExitCode, StartError
+from tests.core.journals import Stopped
 from tests.crash.course import AFTER, History, Process, check_recovered, course, go_on, store
 from tests.crash.disk import Disk
 
@@ -145,3 +146,32 @@ def test_a_newer_format_is_refused(history: History, folder: str) -> None:
         path.write_bytes(content)
     said = refusal(history)
     assert re.search("version 2|version of banditd", said), said
+
+
+def test_a_recovery_may_be_killed_anywhere(history: History, tmp_path: Path) -> None:
+    """Fault 1: a start that cuts a tail and sets a snapshot aside, killed before each call, and half-way.
+
+    The next one does the same.
+    """
+    newest = snapshots(history.folder / "snapshots")[0]
+    flip(newest, 8 * newest.stat().st_size // 2)
+    path = with_frames(history)[-1]
+    whole = path.read_bytes()
+    torn = whole.rstrip(b"\0") + b"\x09\0\0\0torn"
+    path.write_bytes(torn.ljust(len(whole), b"\0"))
+    for half in (False, True):
+        stop, kills = 0, 0
+        while kills == stop:
+            stop += 1
+            found = copied(history, tmp_path / f"{stop} {half}")
+            disk = Disk(stop, half=half)
+            try:
+                store(found.folder, disk)
+            except Stopped:
+                kills += 1
+            disk.close_all()
+            go_on(found)
+            assert (found.folder / "snapshots" / f"{newest.name}.broken").exists()
+            aside = {path.read_bytes() for path in (found.folder / "journal").glob("*.torn")}
+            assert aside == {b"\x09\0\0\0torn"}  # twice, if the first copy was not the end of it
+        assert kills > 20

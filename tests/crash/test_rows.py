@@ -33,6 +33,7 @@ TESTS = {
         "crash/test_kill.py::test_killed_at_random_times",
         "crash/test_failpoints.py::test_killed_at_each_call",
         "crash/test_failpoints.py::test_killed_again_while_it_recovers",
+        "crash/test_damage.py::test_a_recovery_may_be_killed_anywhere",
         "crash/test_power_cut.py::test_power_cut_at_each_call",
         "crash/test_power_cut.py::test_power_cut_after_a_kill",
     ],
