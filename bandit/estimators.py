@@ -152,7 +152,7 @@ def interval(scores: Scores, cluster: Clusters | None = None, confidence: float 
     between clusters, V = G / (G - 1) Σ_k (Σ_{i∈k} influence)² / n² (Liang & Zeger 1986), and without clusters
     each decision is one. It is at least V₀ = (Σ_k (Σ_{i∈k} drift)² + spread Σ leverage²) / n², what it would
     be if every decision's reward had the same mean and variance: where rewards are rare, the heavy decisions
-    had none yet, V is far too small (of 95 % intervals 61 % covered, of these 97 %: docs/evaluate.md).
+    have none yet and V is far too small (docs/evaluate.md).
     """
     n = scores.influence.size
     member = np.arange(n) if cluster is None else cluster

@@ -12,6 +12,7 @@ COMMANDS = {
     "check": "Read a configuration and say what is wrong with it, and what it needs.",
     "explain": "Show what a decision_id stands for, and what became of it.",
     "export": "Write the journal's decisions with their rewards to a Parquet file.",
+    "evaluate": "Estimate from logged decisions what the policies of a candidate would earn.",
     "inspect": "Show what was learned and the files it lies in, beside a running server too.",
     "diff": "Show what changed between two snapshots.",
     "verify": "Check every byte of a data directory, and say what a start would do.",

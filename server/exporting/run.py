@@ -65,11 +65,16 @@ def export(data_dir: Path, out: Path, selection: Selection) -> Summary:
     """
     try:
         with _written(out) as file:
-            return consistently(data_dir, lambda: _export(data_dir, file, selection))
+            return export_to(data_dir, file, selection)
     except OSError as error:
         raise StartError(
             ExitCode.FILES, f"{str(out)!r} cannot be written ({error.strerror}); it is as it was"
         ) from error
+
+
+def export_to(data_dir: Path, file: BinaryIO, selection: Selection) -> Summary:
+    """Write them to an open file. Raises StartError."""
+    return consistently(data_dir, lambda: _export(data_dir, file, selection))
 
 
 def _export(data_dir: Path, file: BinaryIO, selection: Selection) -> Summary:
