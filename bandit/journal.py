@@ -173,6 +173,11 @@ class Journal:
         """Whether the next segment has its space: while it has not, the disk may be full."""
         return any(allocation.descriptor != _NONE for allocation in self._allocations)
 
+    @property
+    def ends_soon(self) -> bool:
+        """Whether the last quarter of this segment is being written."""
+        return 4 * self._left < self._frames_bytes
+
     def room(self, bytes_in_all: int) -> bool:
         """Whether frames of so many bytes, 8 each included, can be appended without asking for space."""
         return bytes_in_all <= self._left or (bytes_in_all <= self._frames_bytes and self.ahead)

@@ -107,11 +107,14 @@ class Durability:
         await self._running
 
     async def _look_after(self) -> None:
-        """Sync once a second, and keep the journal's next segment allocated."""
+        """Sync once a second, keep the journal's next segment allocated, and begin it in good time."""
         while not await self._closes_within(limits.FSYNC_INTERVAL_S):
             await self._allocate()
-            if self._fsync == "interval" and self.store.synced < self.store.sequence:
+            if self.store.ends_soon or (
+                self._fsync == "interval" and self.store.synced < self.store.sequence
+            ):
                 await self._sync()
+            self._rotate()
 
     async def _take_snapshots(self) -> None:
         """Take a snapshot whenever it is time, if anything was recorded since the last one."""
@@ -181,6 +184,14 @@ class Durability:
         self.commit()
         try:
             await asyncio.to_thread(self.store.begin_sync().run)
+        except OSError as error:
+            self._fail(error)
+
+    def _rotate(self) -> None:
+        """Begin the next segment before this one is full: calls would wait for all that is not synced."""
+        try:
+            if self.store.ends_soon:
+                self.store.rotate()
         except OSError as error:
             self._fail(error)
 

@@ -166,6 +166,15 @@ class Store:
         """Return the allocation of the journal's next segment, to be run in any thread, if it is due."""
         return self._journal.begin_allocation()
 
+    @property
+    def ends_soon(self) -> bool:
+        """Whether the journal's segment does, and the next one has its space."""
+        return self._journal.ends_soon and self._journal.ahead
+
+    def rotate(self) -> None:
+        """Begin the journal's next segment: short if it `ends_soon` and everything was just synced."""
+        self._journal.rotate()
+
     def journal_bytes(self) -> int:
         """Bytes of all segments."""
         return sum(segment.bytes for segment in segments(self.folders.journal))
