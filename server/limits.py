@@ -151,9 +151,9 @@ KEY_FILE_BYTES_MAX = 32_768
 FSYNC_INTERVAL_S = 1.0
 """Seconds between two fsyncs of the journal with `--fsync interval`, as Redis's `everysec`."""
 
-SNAPSHOT_PAUSE_S = 0.001
-"""Seconds between two placements of a snapshot, each of which holds up calls for a twentieth of that: so few
-calls meet one, and fewer the two or three milliseconds in all that its beginning and end cost."""
+SNAPSHOT_PAUSE_S = 0.002
+"""Seconds between two placements of a snapshot, each of which holds up calls for a thirtieth of that: so few
+calls meet one, and fewer the milliseconds that beginning it, syncing it and removing an older one take."""
 
 CLOCK_AHEAD_MAX_S = 31 * 86_400
 """Seconds after the last record at which a start takes the wall clock without being told to: a month off."""
