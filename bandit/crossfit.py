@@ -28,6 +28,14 @@ from bandit.tally import Floats, Forgetting, Tally
 FOLDS = 5
 """Learning on four fifths is nearly learning on all; more folds cost time and change little."""
 
+INFLATION = 1.0 + FOLDS / (FOLDS - 1)
+"""What the variance of a learned policy's estimates is multiplied by (Nadeau & Bengio 2003, section 3.1).
+
+Each decision is judged by policies that it did not teach; but two decisions of different folds have each
+taught those that judge the other, so their scores depend on each other. No unbiased estimate of that exists
+(Bengio & Grandvalet 2004). It is nothing where one arm is clearly best, most where none is: docs/evaluate.md.
+"""
+
 REWARD_PRIOR = 1.0
 """Prior precision λ of the reward model: ridge regression by arm, as the linear policies have it."""
 
@@ -85,6 +93,12 @@ class Targets:
     matched: NDArray[np.bool_]
     predicted: Floats
     degraded: list[int]
+
+    @property
+    def inflations(self) -> list[float]:
+        """What the variance of each policy's estimates is multiplied by: nothing where it does not learn."""
+        still = {PolicyKind.STATIC, PolicyKind.UNIFORM}
+        return [1.0 if kind in still else INFLATION for kind in self.kinds]
 
 
 def cross_fit(config: Placement, log: Log) -> Targets:

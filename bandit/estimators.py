@@ -47,6 +47,7 @@ class Scores(NamedTuple):
     `influence` sums to 0. `leverage` is the derivative of n times the value by each R, `spread` the variance
     of R about what the estimator predicts, and `drift` the influence that is left where each R is as
     predicted: with them `interval` knows how far rewards might have moved the value that did not come.
+    `inflation` is what the variance is multiplied by, where decisions depend on each other (see `crossfit`).
     """
 
     value: float
@@ -54,6 +55,7 @@ class Scores(NamedTuple):
     leverage: Floats
     drift: Floats
     spread: float
+    inflation: float = 1.0
 
     def minus(self, other: "Scores") -> "Scores":
         """Return the scores of the difference of two policies, by the same estimator on the same log."""
@@ -63,6 +65,7 @@ class Scores(NamedTuple):
             self.leverage - other.leverage,
             self.drift - other.drift,
             max(self.spread, other.spread),
+            max(self.inflation, other.inflation),
         )
 
 
@@ -164,11 +167,14 @@ def interval(scores: Scores, cluster: Clusters | None = None, confidence: float 
         return Estimate(scores.value, None, None)
     variance = groups / (groups - 1) * float((between**2).sum())
     floor = float((drift**2).sum()) + scores.spread * float((scores.leverage**2).sum())
-    margin = NormalDist().inv_cdf((1 + confidence) / 2) * math.sqrt(max(variance, floor)) / n
+    error = math.sqrt(scores.inflation * max(variance, floor)) / n
+    margin = NormalDist().inv_cdf((1 + confidence) / 2) * error
     return Estimate(scores.value, scores.value - margin, scores.value + margin)
 
 
-def weights(weight: Floats, outside: float, cluster: Clusters | None = None) -> Weights:
+def weights(
+    weight: Floats, outside: float, cluster: Clusters | None = None, inflation: float = 1.0
+) -> Weights:
     """Return what w says, and the label. `outside`: mean probability of π on arms that the log never shows.
 
     The mean of w estimates π's probability where μ > 0, so one that is surely below 1 says that π chooses
@@ -177,7 +183,7 @@ def weights(weight: Floats, outside: float, cluster: Clusters | None = None) -> 
     total, squares = float(weight.sum()), float((weight**2).sum())
     zeros = np.zeros_like(weight)
     mean = float(weight.mean())
-    estimate = interval(Scores(mean, weight - mean, zeros, zeros, 0.0), cluster, WEIGHT_CONFIDENCE)
+    estimate = interval(Scores(mean, weight - mean, zeros, zeros, 0.0, inflation), cluster, WEIGHT_CONFIDENCE)
     effective = total**2 / squares if squares else 0.0
     heaviest = np.sort(weight)[-math.ceil(TOP_SHARE * weight.size) :]
     top = float(heaviest.sum()) / total if total else 0.0

@@ -99,5 +99,10 @@ def _load(log: Path, placement: Placement, mapping: Path | None) -> "Loaded":
     if not log.is_dir():
         return exported.load(str(log), log, placement)
     file = BytesIO()
-    run.export_to(log, file, run.Selection(placement.name))
-    return exported.load(str(log), file, placement)
+    summary = run.export_to(log, file, run.Selection(placement.name))
+    loaded = exported.load(str(log), file, placement)
+    if summary.nameless:
+        loaded.notes.append(
+            f"{summary.nameless} decisions of a configuration that is not known are not in here"
+        )
+    return loaded

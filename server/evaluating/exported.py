@@ -71,13 +71,14 @@ def load(source: str, file: Path | BinaryIO, placement: Placement) -> Loaded:
 
 
 def _table(source: str, file: Path | BinaryIO, placement: Placement) -> pa.Table:
+    """Return the columns that are read, of the placement's decisions: one at least, each once and whole."""
     try:
-        reader = pq.ParquetFile(file)
-        lacking = [name for name in COLUMNS if name not in reader.schema_arrow.names]
+        here = pq.ParquetFile(file).schema_arrow.names
+        lacking = [name for name in COLUMNS if name not in here]
         if not lacking:
-            table = reader.read(columns=list(COLUMNS)).cast(
-                pa.schema([SCHEMA.field(name) for name in COLUMNS])
-            )
+            mine = [("placement", "=", placement.name)]
+            table = pq.read_table(file, columns=list(COLUMNS), filters=mine)
+            table = table.cast(pa.schema([SCHEMA.field(name) for name in COLUMNS])).combine_chunks()
     except (pa.ArrowException, OSError, ValueError) as error:
         raise LogError(
             f"{source}: cannot be read as Parquet ({error}); expected a file of `banditd export`, a data "
@@ -88,18 +89,21 @@ def _table(source: str, file: Path | BinaryIO, placement: Placement) -> pa.Table
             f"{source}: lacks the columns {listed(lacking)}; expected a file that `banditd export` has "
             "written"
         )
-    table = table.combine_chunks()
-    names = table["placement"].unique().to_pylist()
-    table = table.filter(
-        pa.array([name == placement.name for name in table["placement"].to_pylist()], pa.bool_())
-    )
     if not len(table):
+        names = pq.read_table(file, columns=["placement"])["placement"].unique().to_pylist()
         found = f"it has decisions of {listed(names)}" if names else "it has none at all"
         raise LogError(
             f"{source}: has no decision of the placement {placement.name!r}: {found}; name another with "
             "--placement, or export more (`serve --journal-keep 7d` keeps decisions)"
         )
-    return table.combine_chunks()
+    gaps = [name for name in COLUMNS if name != "eligible" and table[name].null_count]
+    twice = len(table) - np.unique(_identities(table)).size
+    if gaps or twice:
+        problem = f"has gaps in the columns {listed(gaps)}" if gaps else f"has {twice} decisions twice"
+        raise LogError(
+            f"{source}: {problem}; expected every decision once, as one `banditd export` writes them"
+        )
+    return table
 
 
 def _ints(table: pa.Table, name: str) -> Ints:

@@ -88,8 +88,10 @@ def evaluate(source: str, placement: Placement, loaded: Loaded) -> Report:
     log = loaded.log
     targets = cross_fit(placement, log)
     weights = [
-        estimators.weights(chosen / log.propensity, float(outside.mean()), log.cluster)
-        for chosen, outside in zip(targets.chosen, targets.outside, strict=True)
+        estimators.weights(chosen / log.propensity, float(outside.mean()), log.cluster, inflation)
+        for chosen, outside, inflation in zip(
+            targets.chosen, targets.outside, targets.inflations, strict=True
+        )
     ]
     scores = [
         {} if weighed.label is Label.NO_SUPPORT else _scores(log, targets, policy)
@@ -134,7 +136,8 @@ def _scores(log: Log, targets: Targets, policy: int) -> dict[str, Scores]:
     }
     if log.uniform:
         scores["replay"] = estimators.replay(log.reward, targets.matched[policy])
-    return scores
+    inflation = targets.inflations[policy]
+    return {name: one._replace(inflation=inflation) for name, one in scores.items()}
 
 
 def _uplift(log: Log, scores: Sequence[Mapping[str, Scores]], policy: int, name: str) -> Estimate | None:

@@ -321,6 +321,15 @@ def test_visitors_who_return_need_clusters() -> None:
     assert clustered / 300 >= 0.95 - NormalDist().inv_cdf(1 - ALPHA) * math.sqrt(0.95 * 0.05 / 300)
 
 
+def test_inflation_multiplies_the_variance() -> None:
+    """By 9/4: intervals of half as much again; the difference of two has the larger of theirs."""
+    scores = ips(REWARD, WEIGHT)
+    found, plain = interval(scores._replace(inflation=2.25).minus(dm(0 * REWARD))), interval(scores)
+    assert found.low is not None
+    assert plain.low is not None
+    assert scores.value - found.low == pytest.approx(1.5 * (scores.value - plain.low), rel=1e-12)
+
+
 def test_a_difference_of_equals_is_zero() -> None:
     """A policy's uplift over itself is 0, and its interval knows it."""
     scores = ips(REWARD, WEIGHT)

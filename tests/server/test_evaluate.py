@@ -319,6 +319,12 @@ def test_files_that_are_no_export(case: Case, tmp_path: Path) -> None:
     zero = case.altered("propensity", pa.array([0.0] * 1501, pa.float64()))
     code, output = case.run(hero(ramp=None), log=zero)
     assert (code, "is 0.0, expected above 0 and at most 1" in output) == (ExitCode.FAILURE, True)
+    gap = case.altered("bucket", pa.array([None] + [1] * 1500, pa.int32()))
+    code, output = case.run(hero(ramp=None), log=gap)
+    assert (code, "has gaps in the columns bucket" in output) == (ExitCode.FAILURE, True)
+    twice = case.altered("counter", pa.array([7, *range(1, 1501)], pa.int64()))
+    code, output = case.run(hero(ramp=None), log=twice)
+    assert (code, "has 1 decisions twice" in output) == (ExitCode.FAILURE, True)
     elsewhere = case.altered("placement", pa.array(["elsewhere"] * 1501))
     code, output = case.run(hero(), log=elsewhere)
     assert code == ExitCode.FAILURE
