@@ -45,6 +45,7 @@ def _decided(state: State, decision: Decision, held: bool) -> None:
     placement = state.serving.get(decision.schema_id)
     if placement is None or decision.start not in state.starts:
         raise _out_of_order(decision)
+    state.decided[decision.start] = decision.counter
     if held:
         return
     placement.counters.chosen[decision.policy][decision.arm] += 1

@@ -158,7 +158,7 @@ class Engine:
             self.tokens_invalid += 1
             raise
         located = self.state.locate(decision)
-        if located is None:
+        if located is None or self.state.lost(decision):
             return Outcome.LATE if self.state.outlived(decision) else Outcome.UNRECORDED
         checks.check_event(located.schema, event, value, event_id)
         if decision.time_us + located.window_us < now_us:

@@ -58,6 +58,7 @@ class Head:
     time_us: int
     expire_us: int
     starts: Mapping[bytes, Start]
+    decided: Mapping[bytes, int]
     schemas: Mapping[bytes, Placement]
     outdated_us: Mapping[bytes, int]
     placements: Mapping[str, bytes]
@@ -116,6 +117,7 @@ def pack_head(state: State, *, sequence: int, origin: str) -> bytes:
         "expire_us": state.expire_us,
         "starts": {
             start.hex(): {"number": held.number, "time_us": held.time_us}
+            | ({"decided": state.decided[start]} if start in state.decided else {})
             for start, held in state.starts.items()
         },
         "schemas": {schema_id.hex(): schema.document for schema_id, schema in state.schemas.items()},
@@ -138,6 +140,7 @@ def unpack_head(payload: bytes) -> Head:
         time_us=fields.time_us("time_us"),
         expire_us=fields.time_us("expire_us"),
         starts=_starts(fields),
+        decided=_decided(fields),
         schemas=schemas,
         outdated_us={
             outdated.unhex(schema, schema, SCHEMA_ID_BYTES): outdated.time_us(schema)
@@ -237,7 +240,7 @@ def restored(head: Head, placements: Iterable[PlacementState], ledger: Ledger) -
         raise SectionError("the snapshot", "placements", f"the {len(head.placements)} of the head", what)
     state.serving = {placement.config.schema_id: placement for placement in state.placements.values()}
     state.schemas, state.starts = dict(head.schemas), dict(head.starts)
-    state.outdated_us = dict(head.outdated_us)
+    state.decided, state.outdated_us = dict(head.decided), dict(head.outdated_us)
     state.time_us, state.expire_us = head.time_us, head.expire_us
     return state
 
@@ -284,6 +287,16 @@ def _starts(fields: Fields) -> dict[bytes, Start]:
     if times != sorted(times) or len({start.number for start in starts.values()}) != len(starts):
         raise fields.refuse("starts", "numbers of their own, and the earliest first", "others")
     return starts
+
+
+def _decided(fields: Fields) -> dict[bytes, int]:
+    """Return the counter of the last decision of each start for which it is known."""
+    inner = fields.inner("starts")
+    return {
+        bytes.fromhex(start): inner.inner(start).integer("decided", 0)
+        for start in fields.members("starts")
+        if "decided" in inner.members(start)
+    }
 
 
 def _check_schemas(fields: Fields, head: Head) -> None:

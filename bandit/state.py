@@ -52,8 +52,9 @@ class State:
 
     `placements` are known by name, in `serving` by the id of the configuration that they serve now. `schemas`
     are the configurations that decisions may still refer to, `outdated_us` says until when for those that are
-    served no more; `starts` are the process starts whose decisions this state holds. `time_us` is that of the
-    latest record; from `expire_us` on, `expire` is due. While `replaying` nothing is derived: see `derive`.
+    served no more; `starts` are the process starts whose decisions this state holds, `decided` the counter of
+    each one's last, where it is known. `time_us` is that of the latest record; from `expire_us` on, `expire`
+    is due. While `replaying` nothing is derived: see `derive`.
     """
 
     def __init__(self, ledger_bytes_max: int, *, replaying: bool = False) -> None:
@@ -63,6 +64,7 @@ class State:
         self.serving: dict[bytes, PlacementState] = {}
         self.schemas: dict[bytes, Placement] = {}
         self.starts: dict[bytes, Start] = {}
+        self.decided: dict[bytes, int] = {}
         self.outdated_us: dict[bytes, int] = {}
         self.time_us = 0
         self.expire_us = 0
@@ -74,9 +76,11 @@ class State:
         for known, end_us in zip(list(self.starts), ends, strict=False):
             if end_us + WINDOW_US_MAX < time_us:
                 del self.starts[known]
+                self.decided.pop(known, None)
         taken = {held.number for held in self.starts.values()}
         number = next(number for number in range(len(taken) + 1) if number not in taken)
         self.starts[start] = Start(number, time_us)
+        self.decided[start] = 0
 
     def derive(self) -> None:
         """Make, of all that was learned while replaying, what serving needs."""
@@ -132,6 +136,14 @@ class State:
         stratum = placement.strata.at(decision.stratum) if context_free else None
         key = decision_key(start.number, decision.counter)
         return Located(placement, schema, arm, stratum, x, key)
+
+    def lost(self, decision: Decision) -> bool:
+        """Whether a decision came behind the last one of its start that this state holds.
+
+        A power cut took its record then, or the state is an older one's, from a backup: its exposure is not
+        counted, so nothing else of it may be.
+        """
+        return decision.counter > self.decided.get(decision.start, decision.counter)
 
     def outlived(self, decision: Decision) -> bool:
         """Whether this state once held a decision, and has dropped its configuration since: it is late."""

@@ -193,6 +193,8 @@ class Store:
             writer = SnapshotWriter(self.folders.snapshots, self.sequence, self.files)
             try:
                 whole = yield from self._written(writer, closed=closed)
+                if not whole:
+                    yield writer.abandon  # which has a large file to remove
             finally:
                 if not whole:
                     writer.abandon()

@@ -172,7 +172,7 @@ def snapshot(state: State) -> list[object]:
     """Return all that a state has learned and remembers, as values that compare bit for bit."""
     return [
         state.ledger.entries(),
-        dict(state.starts),
+        (dict(state.starts), dict(state.decided)),
         sorted(state.schemas),
         sorted(state.outdated_us.items()),
         (state.time_us, state.expire_us),

@@ -2,10 +2,12 @@
 
 import errno
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
+from bandit.counters import Outcome
 from bandit.errors import BanditError, Reason
 from bandit.snapshot import snapshots
 from server.recovery import recover
@@ -73,3 +75,27 @@ def test_a_snapshot_that_the_disk_has_lost_is_a_damaged_one(
     assert [path.name for path in found.aside] == [f"{newest.name}.broken"]
     assert os.strerror(errno.EIO) in found.problems[0]
     assert snapshot(found.state) == life.learned()
+
+
+def test_what_came_behind_a_backup_is_unrecorded(tmp_path: Path) -> None:
+    """A reward of a decision whose exposure is not known would teach that each is worth more than it is."""
+    life = Stored(tmp_path / "data")
+    life.visits(30)
+    life.snapshot()
+    within = [life.choose("p", f"visitor-{i}") for i in range(4)]
+    life.kill()
+    shutil.copytree(tmp_path / "data", tmp_path / "backup")
+    behind = [life.choose("p", f"visitor-{i}", deferred=i % 2 == 0) for i in range(4)]
+    restored = Stored(tmp_path / "backup")
+    restored.now = life.now
+    assert [restored.reward(choice, "click") for choice in within] == [Outcome.APPLIED] * 4
+    before = restored.learned()
+    assert [restored.reward(choice, "click") for choice in behind] == [Outcome.UNRECORDED] * 4
+    assert [restored.reward(choice, "exposure") for choice in behind] == [Outcome.UNRECORDED] * 4
+    assert restored.learned() == before
+    own = restored.choose("p", "visitor")
+    assert restored.reward(own, "click") == Outcome.APPLIED
+    restored.stop()
+    again = Stored(tmp_path / "backup")
+    assert again.reward(own, "click") == Outcome.DUPLICATE
+    assert again.reward(behind[0], "click") == Outcome.UNRECORDED
