@@ -75,6 +75,7 @@ class Durability:
         self._interval_s = snapshot_interval_s
         self._end = end
         self._closing = asyncio.Event()
+        self._last = -1  # the journal's last record, once it is at its end
         self._running: asyncio.Future[tuple[None, None]] | None = None
         self._syncing: asyncio.Task[None] | None = None
         self._asked: set[asyncio.Task[Taken | None]] = set()
@@ -83,7 +84,9 @@ class Durability:
         self._log = structlog.get_logger()
 
     def commit(self) -> None:
-        """Hand every record to the kernel: to be called before a reply leaves."""
+        """Hand every record to the kernel: to be called before a reply leaves, after the end too."""
+        if self.store.sequence == self._last:
+            return
         try:
             self.store.flush()
         except OSError as error:
@@ -166,6 +169,8 @@ class Durability:
             if work is not None:
                 await work  # what is under way on the disk comes to its end
         await self.take_snapshot(closed=True)
+        self.commit()
+        self._last = self.store.sequence
         try:
             await asyncio.to_thread(self.store.close)
         except OSError as error:

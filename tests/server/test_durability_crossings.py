@@ -240,3 +240,19 @@ def test_what_cannot_be_applied_is_not_written_either(
     found = recover(tmp_path / "data", ledger_bytes_max=LEDGER_BYTES_MAX)
     found.state.derive()
     assert snapshot(found.state) == before
+
+
+def test_answers_that_leave_late_end_nothing(
+    loop: Loop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that reads slowly has its last answer when the journal is closed; nothing is left to write."""
+    ends: list[BaseException] = []
+    with running(loop, tmp_path) as server:
+        monkeypatch.setattr(durability(server), "_end", ends.append)
+        server.choose(**WEB)
+        server.stop()
+        loop.call(durability(server).commit)
+        assert not ends
+        server.engine.choose("hero", "", {}, {}, (), False, 0)
+        loop.call(durability(server).commit)
+        assert ends
