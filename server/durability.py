@@ -14,7 +14,6 @@ from typing import NoReturn
 import structlog
 
 from bandit.fields import SectionError
-from bandit.frames import CorruptJournal
 from bandit.journal import JournalFull
 from bandit.ledger_reader import CorruptLedger
 from server import limits
@@ -152,7 +151,7 @@ class Durability:
                 with closing(self.store.snapshot(closed=closed)) as steps:
                     for work in steps:
                         await self._done(work)
-            except (OSError, JournalFull, SectionError, CorruptJournal, CorruptLedger) as error:
+            except (OSError, JournalFull, SectionError, CorruptLedger) as error:
                 if isinstance(error, OSError) and not is_full(error):
                     self._fail(error)
                 self.snapshots["refused"] += 1
