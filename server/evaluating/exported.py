@@ -41,7 +41,6 @@ def load(source: str, file: Path | BinaryIO, placement: Placement) -> Loaded:
     reasons = {
         "never shown": ~table["exposed"].to_numpy().astype(np.bool_),
         "reward window still open when the log ended": time_us + placement.reward.window_us > end_us,
-        "not known which arms could be shown": ~table["eligible"].is_valid().to_numpy(),
         "outside the ramp's scope, where static alone serves": ~allowed.in_scope,
         "no arm of the candidate could be shown": np.array([mask == 0 for mask in allowed.masks]),
     }
@@ -129,13 +128,15 @@ class _Named(NamedTuple):
 class _Listed(NamedTuple):
     """A column of lists of strings, or of maps from them to numbers.
 
-    Row i has the entries at[i]:at[i + 1] of `codes`, which stand for `names`, and of `values`.
+    Row i has the entries at[i]:at[i + 1] of `codes`, which stand for `names`, and of `values`. `null`: where
+    there is no list at all.
     """
 
     names: list[str]
     codes: Ints
     values: NDArray[np.float32]
     at: Ints
+    null: Bools
 
     @classmethod
     def of(cls, table: pa.Table, name: str) -> "_Listed":
@@ -143,7 +144,8 @@ class _Listed(NamedTuple):
         mapped = pa.types.is_map(array.type)
         names, codes = _Named.encoded(array.keys if mapped else array.values)
         values = np.asarray(array.items if mapped else np.ones(codes.size), np.float32)
-        return cls(names, codes, values, np.asarray(array.offsets, np.int64))
+        null = np.asarray(array.is_null().to_numpy(zero_copy_only=False), np.bool_)
+        return cls(names, codes, values, np.asarray(array.offsets, np.int64), null)
 
     def of_row(self, i: int) -> tuple[Ints, NDArray[np.float32]]:
         """Return a row's names, by number, and values."""
@@ -194,6 +196,8 @@ class _Allowed(NamedTuple):
     in_scope: Bools
     narrower: Bools
     """The candidate's conditions allow arms that the log knows, but could not show there."""
+    untold: Bools
+    """Which arms the log could show is not known: those are taken that the candidate allows."""
 
     @classmethod
     def of(
@@ -218,22 +222,28 @@ class _Allowed(NamedTuple):
             key = codes.tobytes()
             if key not in logged:
                 logged[key] = sum(bits[code] for code in codes.tolist())
+            could = known if eligible.null[i] else logged[key]
             mask, in_scope = translation.eligible(contexts.of_row(i)[0])
-            masks.append(mask & (logged[key] | ~known))
+            masks.append(mask & (could | ~known))
             scope.append(in_scope)
-            narrower.append(mask & known & ~logged[key] != 0)
-        return cls(masks, np.array(scope), np.array(narrower))
+            narrower.append(mask & known & ~could != 0)
+        return cls(masks, np.array(scope), np.array(narrower), eligible.null)
 
     def notes(self, kept: Ints) -> list[str]:
-        """Say where arms are left out that the candidate would have allowed."""
-        count = int(self.narrower[kept].sum())
-        if not count:
-            return []
-        note = (
-            f"in {count} decisions the candidate allows arms that the log could not show there (the request "
-            "named others, or their condition was narrower): they are left out there, for every policy"
-        )
-        return [note]
+        """Say where the candidate's arms are not quite those that could be shown."""
+        notes = []
+        if count := int(self.narrower[kept].sum()):
+            notes.append(
+                f"in {count} decisions the candidate allows arms that the log could not show there (the "
+                "request named others, or their condition was narrower): they are left out there, for every "
+                "policy"
+            )
+        if count := int(self.untold[kept].sum()):
+            notes.append(
+                f"in {count} decisions it is not known which arms could be shown: those are taken that the "
+                "candidate allows"
+            )
+        return notes
 
 
 def _kept(reasons: dict[str, Bools]) -> tuple[dict[str, int], Ints]:

@@ -15,6 +15,9 @@ from server.evaluating.logs import Loaded
 JUDGE = "dr"
 """The estimator that the sentence goes by: it uses all of the log, and is right if propensities are."""
 
+_DIGITS = 12
+"""Decimals beyond which values differ by rounding alone."""
+
 
 @dataclass(frozen=True, slots=True)
 class Valued:
@@ -166,7 +169,7 @@ def _verdict(log: Log, policies: Sequence[PolicyResult], scores: Sequence[Mappin
         found = interval(scores[one][JUDGE].minus(scores[other][JUDGE]), log.cluster, confidence)
         return found.value or 0.0, found.low or 0.0, found.high or 0.0
 
-    best = max(usable, key=lambda number: scores[number][JUDGE].value)
+    best = max(usable, key=lambda number: round(scores[number][JUDGE].value, _DIGITS))  # equals: static
     name, others = policies[best].name, f"{len(usable)} policies compared"
     if best == STATIC_INDEX:
         return f"Best supported: static. No other policy is estimated to earn more ({others}, by {JUDGE})."

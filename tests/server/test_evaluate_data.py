@@ -24,7 +24,7 @@ from server.exit_codes import ExitCode
 from server.replays.mapping import read_mapping
 from tests.clients.test_studies import EXAMPLES, ROOT, hillstrom
 from tests.core.world import Document, simple
-from tests.server.test_evaluate import command
+from tests.server.evaluated import command
 
 CAMPAIGNS = {"all": 80, "men": 34, "women": 46}
 """Of the Open Bandit data, with their items."""
@@ -171,13 +171,13 @@ def run(folder: Path, lines: list[str], *arguments: str) -> tuple[int, str]:
     return command(str(folder / "log.csv"), *flags, *arguments)
 
 
-def drawn(number: int, share: float = 0.25) -> list[str]:
-    """Lines of a log that shows `a` to `share` of its visitors, who come twice."""
+def drawn(number: int, share: float = 0.25, likes: float = 0.5) -> list[str]:
+    """Lines of a log that shows `a` to `share` of its visitors, who come twice; `b` earns 0.2."""
     rng = np.random.default_rng(5)
     lines = []
     for i in range(number):
         arm, platform = ("a", share) if rng.random() < share else ("b", 1 - share), rng.choice(["web", "app"])
-        visit = int(rng.random() < (0.5 if arm[0] == "a" else 0.2))
+        visit = int(rng.random() < (likes if arm[0] == "a" else 0.2))
         lines.append(f"{arm[0]},{arm[1]},{visit},visitor-{i // 2},{platform}")
     return lines
 
@@ -211,6 +211,40 @@ def test_a_csv_log_without_propensities_must_look_uniform(folder: Path) -> None:
     assert "has no propensities ($.propensity of the mapping names their column)" in output
     assert "of the rows, 50.0% expected" in output
     assert "replay" not in output
+
+
+@pytest.mark.parametrize(
+    ("weights", "share", "likes", "verdict"),
+    [
+        ((1, 0), 0.5, 0.5, "Best supported: static. No other policy is estimated to earn more (2 policies"),
+        ((1, 1), 0.5, 0.5, "Best supported: static. No other policy is estimated to earn more (2 policies"),
+        ((0, 1), 0.5, 0.5, "Best supported: uniform, +0.1"),
+        ((0, 1), 0.5, 0.2, "uniform has the highest estimate, +0.0"),
+        (
+            (1, 1),
+            0.01,
+            0.5,
+            "Nothing can be recommended: this log does not support an estimate of static itself.",
+        ),
+        (
+            (0, 1),
+            0.01,
+            0.5,
+            "Nothing can be recommended: this log does not support an estimate of any policy but",
+        ),
+    ],
+    ids=["static", "equal", "uniform", "unclear", "no-static", "static-alone"],
+)
+def test_the_sentence(
+    folder: Path, weights: tuple[float, float], share: float, likes: float, verdict: str
+) -> None:
+    """For each outcome one: what is supported, what is only estimated to be best, what cannot be said."""
+    a, b = weights
+    document = simple(arms={"a": {"weight": a}, "b": {"weight": b}}, reward={"values": {"visit": 1}})
+    (folder / "p.yaml").write_text(yaml.safe_dump({"version": 1, "placements": {"p": document}}))
+    code, output = run(folder, drawn(1500, share, likes))
+    assert code == 0
+    assert output.splitlines()[-1].startswith(verdict)
 
 
 @pytest.mark.parametrize(
