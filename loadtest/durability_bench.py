@@ -148,7 +148,7 @@ def _row(measured: Sequence[Quantiles]) -> str:
 
 
 @click.command(help=__doc__)
-@click.option("--rounds", default=7, show_default=True, type=click.IntRange(1, 100))
+@click.option("--rounds", default=5, show_default=True, type=click.IntRange(1, 100))
 def main(rounds: int) -> None:
     """Run the benchmark."""
     need_h2load()
