@@ -14,7 +14,7 @@ from bandit.crossfit import Log
 from bandit.placement import CONTEXT_FREE
 from bandit.tally import Floats
 from server.evaluating.contexts import Translation
-from server.evaluating.logs import Loaded, check_arms, check_rewards, identity, listed
+from server.evaluating.logs import PROPENSITY_MIN, Loaded, check_arms, check_rewards, identity, listed
 from server.exporting.columns import SCHEMA
 from server.replays.rows import LogError
 
@@ -270,12 +270,12 @@ def _places(ids: Sequence[str], arms: _Named) -> Ints:
 
 def _propensities(source: str, table: pa.Table) -> Floats:
     propensity = np.asarray(table["propensity"].to_numpy(), np.float64)
-    wrong = np.flatnonzero(~((propensity > 0.0) & (propensity <= 1.0)))
+    wrong = np.flatnonzero(~((propensity >= PROPENSITY_MIN) & (propensity <= 1.0)))
     if wrong.size:
         at = int(wrong[0])
         raise LogError(
             f"{source}: the propensity of the decision {table['counter'][at].as_py()} of the start "
-            f"{table['start'][at].as_py()} is {propensity[at]}, expected above 0 and at most 1; export it "
+            f"{table['start'][at].as_py()} is {propensity[at]}, expected {PROPENSITY_MIN:g} to 1; export it "
             "again"
         )
     return propensity

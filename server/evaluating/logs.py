@@ -11,6 +11,10 @@ from server.replays.rows import LogError
 CLUSTERS = 256
 """Of visitors that a CSV log names: as many as an export has buckets."""
 
+PROPENSITY_MIN = 1e-12
+"""Below it a propensity is a mistake: no log is long enough for a weight of 10¹², and its square "
+"overflows."""
+
 NAMES_SHOWN = 10
 """Names that a message lists."""
 

@@ -12,7 +12,15 @@ from bandit.eligibility import Eligibility
 from bandit.errors import BanditError
 from bandit.features import Encoder
 from bandit.tally import Floats
-from server.evaluating.logs import CLUSTERS, Loaded, check_arms, check_rewards, identity, listed
+from server.evaluating.logs import (
+    CLUSTERS,
+    PROPENSITY_MIN,
+    Loaded,
+    check_arms,
+    check_rewards,
+    identity,
+    listed,
+)
 from server.readable import Event, earned
 from server.replays.mapping import Mapping
 from server.replays.rows import LogError, Row, read_rows, uniformity
@@ -71,10 +79,11 @@ def _propensities(source: str, mapping: Mapping, rows: Sequence[Row]) -> Floats:
             )
         return np.full(len(rows), 1.0 / len({row.arm for row in rows}))
     for row in rows:
-        if not row.propensity:
+        if row.propensity is None or row.propensity < PROPENSITY_MIN:
             raise LogError(
-                f"{source}: line {row.line}, column {mapping.propensity_column!r}: the propensity of what "
-                "was shown cannot be 0; mend the cell, or leave the row out with the mapping's where"
+                f"{source}: line {row.line}, column {mapping.propensity_column!r}: {row.propensity} cannot "
+                f"be the propensity of what was shown, expected {PROPENSITY_MIN:g} to 1; mend the cell, or "
+                "leave the row out with the mapping's where"
             )
     return np.array([row.propensity for row in rows], np.float64)
 

@@ -250,7 +250,7 @@ def test_the_sentence(
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("a,0,1,visitor-1,web", "line 402, column 'pscore': the propensity of what was shown cannot be 0"),
+        ("a,0,1,visitor-1,web", "line 402, column 'pscore': 0.0 cannot be the propensity of what was shown"),
         ("a,1.5,1,visitor-1,web", "line 402, column 'pscore': '1.5' is not a finite number within 0 to 1"),
         ("a,0.5", "line 402 has 2 cells, the header 5"),
     ],
