@@ -94,5 +94,12 @@ def _report(store: Store, config: Config) -> None:
     for warning in warnings_between(before, config):
         log.warning("configuration", warning=str(warning))
     gone = sorted(before.keys() - config.placements.keys())
+    if gone and len(gone) == len(before):
+        raise StartError(
+            ExitCode.CONFIG,
+            f"none of the {len(before)} placements that the data directory knows ({', '.join(gone[:5])}"
+            f"{', …' if len(gone) > 5 else ''}) is configured, and what they learned would end: give their "  # noqa: PLR2004
+            "configuration with --config, or another directory with --data-dir",
+        )
     if gone:
         log.warning("placements are configured no more: what they learned ends", placements=gone)

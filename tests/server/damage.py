@@ -118,7 +118,6 @@ DAMAGE: dict[str, Callable[[Path], None]] = {
     "a record below what sections hold": lambda path: flip(behind_newest(path, 0), 60),
     "no journal": lambda path: lose(*segments_of(path)),
     "a journal that begins too late": lambda path: lose(*segments_of(path)[:-1]),
-    "a stranger among segments": lambda path: put(b"?", path / "journal" / "x.journal"),
     "the ledger's header": lambda path: flip(ledger_of(path), 3),
     "the ledger's beginning": lambda path: flip(ledger_of(path), 60),
     "no ledger": lambda path: lose(ledger_of(path)),

@@ -276,3 +276,17 @@ def test_a_snapshot_does_not_wait_for_its_time_when_too_much_waits_for_it(
         store = server.sidecar.durability.store  # type: ignore[union-attr]
         until(lambda: store.taken is not None)
         until(lambda: loop.call(lambda: store.state.ledger.news_bytes) == 0)
+
+
+def test_a_configuration_of_other_placements_is_refused(loop: Loop, tmp_path: Path) -> None:
+    """The wrong file must not end all that was learned: exit code 3, and the next start has it still."""
+    with running(loop, tmp_path) as server:
+        token = server.choose(**WEB).decision_id
+    other = CONFIG.replace("  hero:", "  elsewhere:").replace("  web-only:", "  nowhere:")
+    with structlog.testing.capture_logs() as lines, running(loop, tmp_path, other, wait=False) as server:
+        loop.run(server.sidecar.stopped.wait())
+        assert server.sidecar.exit_code is ExitCode.CONFIG
+    (line,) = [line for line in lines if line["event"] == "cannot start"]
+    assert "none of the 2 placements that the data directory knows (hero, web-only)" in line["problem"]
+    with running(loop, tmp_path) as server:
+        assert server.reward(token) == pb.REWARD_OUTCOME_APPLIED
