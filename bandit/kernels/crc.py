@@ -89,14 +89,14 @@ def crc32c(data: Bytes) -> int:
     return _update(MASK, data, 0, data.size) ^ MASK
 
 
-def _frame_crc_example() -> Arguments:
-    return _data(9), 0
+def _continued_example() -> Arguments:
+    return 0, _data(9)
 
 
-@kernel(_frame_crc_example)
-def frame_crc(payload: Bytes, before: int) -> int:
-    """Return the CRC of the frame with this payload behind the frame whose CRC is `before`."""
-    return _chained(before, payload, 0, payload.size)
+@kernel(_continued_example)
+def continued(crc: int, data: Bytes) -> int:
+    """Return the CRC of what has the CRC `crc` and `data` behind it."""
+    return _update(crc ^ MASK, data, 0, data.size) ^ MASK
 
 
 def _seal_example() -> Arguments:

@@ -45,13 +45,14 @@ def test_crc32c_is_what_the_polynomial_says(size: int) -> None:
     assert crc.crc32c(np.frombuffer(data, np.uint8)) == slow_crc32c(data)
     assert crc.crc32c(np.frombuffer(b"123456789", np.uint8)) == 0xE3069283
     before = slow_crc32c(b"before")
+    assert crc.continued(before, np.frombuffer(data, np.uint8)) == slow_crc32c(b"before" + data)
     expected = slow_crc32c(struct.pack("<II", before, size) + data)
-    assert crc.frame_crc(np.frombuffer(data, np.uint8), before) == expected
+    assert frame(data, before) == (struct.pack("<II", size, expected), expected)
 
 
 def test_frames_are_sealed_at_once_as_one_by_one() -> None:
     """The same bytes and the same CRC, whatever the lengths."""
-    payloads = [bytes([size % 251]) * size for size in (1, 7, 8, 300, 70_000, 2)]
+    payloads = [bytes([size % 251]) * size for size in (1, 7, 8, 300, 2**18, 2**19 + 5, 2)]
     expected, chain = b"", 0x12345678
     for payload in payloads:
         head, chain = frame(payload, chain)
