@@ -3,7 +3,8 @@
 As the engine does it: a unit's hash routes it (segment of a learned policy, position in it), its bucket is
 independent of that, pmfs come first and one arm is drawn from the routed policy's, the propensity is that of
 routing and sampling by today's shares. Thompson learns from decisions of static and itself, the linear policy
-from all; exposures count at once, rewards when they arrive. Models are refreshed every TICK decisions.
+from all; exposures count at once, rewards when they arrive. Models are refreshed every TICK decisions. A
+fourth policy, with a favourite arm for each context, serves nobody: a shadow.
 
 The intervals are those of decisions older than the reward window, as for the gate: their rewards have all
 come, so a decision's R is credited at once and its look is meant a window later.
@@ -26,8 +27,8 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 F = TypeVar("F", bound=Callable[..., Any])
 
-ARMS, CONTEXTS, POLICIES = 3, 4, 3
-STATIC, THOMPSON, LINEAR = range(POLICIES)
+ARMS, CONTEXTS, POLICIES = 3, 4, 4
+STATIC, THOMPSON, LINEAR, SHADOW = range(POLICIES)
 TICK, TICKS_A_DAY, LOOKS_A_DAY = 500, 20, 4
 SHARE_FROM, SHARE_TO = 0.05, 0.90
 EXPLORE = 0.01
@@ -40,10 +41,11 @@ DELAY_DAYS = 0.25
 CONTRASTS = (
     (THOMPSON, STATIC),
     (LINEAR, STATIC),
-    (POLICIES + THOMPSON, POLICIES),
-    (POLICIES + LINEAR, POLICIES),
+    (SHADOW, STATIC),
+    (POLICIES + THOMPSON, POLICIES + STATIC),
+    (POLICIES + LINEAR, POLICIES + STATIC),
 )
-"""The readings (`kernels.measure`) whose differences are looked at: two uplifts, and by routing."""
+"""The readings (`kernels.measure`) whose differences are looked at: three uplifts, and two by routing."""
 
 N, TOTAL, BETWEEN, FLOOR, SQUARES, TRUTH, LEARNED = range(7)
 """What a look records of each contrast: `measure.contrast`'s four, Σ D², the sum of the true conditional
@@ -145,10 +147,10 @@ def _reward(
 @compiled
 def _difference(contrast: int, probabilities: Floats, propensity: float, routed: int, share: float) -> float:
     """Return g_plus - g_minus of a decision."""
-    policy = THOMPSON if contrast % 2 == 0 else LINEAR
-    if contrast < 2:
-        return float((probabilities[policy] - probabilities[STATIC]) / propensity)
-    return ((routed == policy) - (routed == STATIC)) / share
+    plus, minus = CONTRASTS[contrast]
+    if plus < POLICIES:
+        return float((probabilities[plus] - probabilities[minus]) / propensity)
+    return ((routed == plus - POLICIES) - (routed == minus - POLICIES)) / share
 
 
 @compiled
@@ -179,7 +181,7 @@ def _tick(
         units.sums[unit, 0] += 1.0
         for other in range(ARMS):
             rate = min(1.0, rates[context, other] * appetite)
-            for j in (THOMPSON, LINEAR):
+            for j in range(1, POLICIES):
                 truth[j] += (pmfs[j, context, other] - pmfs[STATIC, context, other]) * rate
         if rng.random() >= min(1.0, rates[context, arm] * appetite):
             continue
@@ -198,7 +200,7 @@ def _look(buckets: Floats, totals: Floats, truth: Floats, squares: Floats, seen:
     for c in range(len(CONTRASTS)):
         plus, minus = CONTRASTS[c]
         seen[c, :SQUARES] = measure.contrast(buckets, totals, plus, minus)
-        seen[c, SQUARES], seen[c, TRUTH] = squares[c], truth[THOMPSON if c % 2 == 0 else LINEAR]
+        seen[c, SQUARES], seen[c, TRUTH] = squares[c], truth[plus % POLICIES]
         seen[c, LEARNED] = served[THOMPSON] + served[LINEAR]
 
 
@@ -224,6 +226,9 @@ def run(
     )
     pmfs = np.zeros((POLICIES, CONTEXTS, ARMS))
     pmfs[STATIC] = static
+    for context in range(CONTEXTS):
+        pmfs[SHADOW, context] = EXPLORE / ARMS
+        pmfs[SHADOW, context, context % ARMS] += 1.0 - EXPLORE
     buckets = np.zeros((BUCKETS, 1 + 4 * POLICIES))
     totals = np.zeros(BY_POLICY + 3 * POLICIES + POLICIES * POLICIES)
     truth, squares = np.zeros(POLICIES), np.zeros(len(CONTRASTS))

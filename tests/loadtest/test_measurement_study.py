@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from loadtest.measurement_study import ALPHA, MIN_EXPOSURES, UPLIFTS, Cell, Figures, main, study
+from loadtest.measurement_study import ALPHA, UPLIFTS, Cell, Figures, main, study
 from loadtest.measurement_world import (
     BETWEEN,
     CONTRASTS,
@@ -18,6 +18,8 @@ from loadtest.measurement_world import (
     N,
 )
 
+MIN_EXPOSURES = 2000
+
 
 def test_intervals_hold_where_it_is_hardest() -> None:
     """A single arm, rare rewards, 30 runs of 10 days: sequences hold; the variance's parts alone are smaller.
@@ -26,7 +28,7 @@ def test_intervals_hold_where_it_is_hardest() -> None:
     below 6 %. Estimates have no bias: their mean distance from the truth is within four standard errors.
     """
     runs, days = 30, 10
-    figures = study(Cell("single arm", 0.01, 10), runs, days)
+    figures = study(Cell("single arm", 0.01, 10), runs, days, MIN_EXPOSURES)
     last = figures.looks[:, -1]
     assert (last[..., N] == days * TICKS_A_DAY * TICK).all()
     assert (figures.coverage(figures.variance)[UPLIFTS] >= 0.9).all()
@@ -36,13 +38,13 @@ def test_intervals_hold_where_it_is_hardest() -> None:
     z = (last[..., TOTAL] - last[..., TRUTH]) / np.sqrt(figures.variance[:, -1])
     assert np.abs(z.mean(axis=0)).max() < 4.0 / np.sqrt(runs)
     assert (last[:, 0, LEARNED] > MIN_EXPOSURES).all()
-    again = study(Cell("single arm", 0.01, 10), 2, days)
+    again = study(Cell("single arm", 0.01, 10), 2, days, MIN_EXPOSURES)
     assert np.array_equal(again.looks, figures.looks[:2])
 
 
 def test_returning_units_are_not_independent() -> None:
     """Units that return 50 times: the variance of independent decisions is far too small, buckets see it."""
-    figures = study(Cell("single arm", 0.1, 50), 10, 10)
+    figures = study(Cell("single arm", 0.1, 50), 10, 10, MIN_EXPOSURES)
     ratio = (figures.variance / figures.per_decision)[:, -1, UPLIFTS].mean()
     assert ratio > 1.5
     assert (figures.width[UPLIFTS] < 2.5).all()
@@ -54,7 +56,7 @@ def looked(off: list[float], learned: list[float]) -> Figures:
     looks[..., N], looks[..., BETWEEN], looks[..., FLOOR], looks[..., SQUARES] = 1e4, 1e4, 0.25e4, 1e4
     looks[0, :, :, TOTAL] = 1e4 * np.array(off)[:, None]
     looks[0, :, :, LEARNED] = np.array(learned)[:, None]
-    return Figures(Cell("uniform", 0.1, 1), looks, np.full((1, len(CONTRASTS)), 1e4))
+    return Figures(Cell("uniform", 0.1, 1), MIN_EXPOSURES, looks, np.full((1, len(CONTRASTS)), 1e4))
 
 
 def test_coverage_by_hand() -> None:
