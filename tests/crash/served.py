@@ -155,29 +155,18 @@ def limit_files(pid: int, size: int) -> Callable[[], None]:
     return lift
 
 
-class FailingDisk:
-    """A file system in a file, which is on a small disk: when that is full, what is written here is lost."""
+@contextmanager
+def failing_disk(folder: Path) -> Iterator[tuple[Path, Callable[[], object]]]:
+    """A file system in a file, which is on a small disk, and what makes the writes here fail: filling that.
 
-    def __init__(self, folder: Path, stack: ExitStack) -> None:
-        self.path = folder / "disk"
-        self._ram = folder / "ram"
-        self._image = self._ram / "image"
-        stack.enter_context(small_disk(self._ram, "16m"))
-        subprocess.run(["truncate", "--size", "64m", self._image], check=True)
+    What is lost then is for tests/crash/disk.py: a loop device takes a short write for a whole one.
+    """
+    ram, disk, image = folder / "ram", folder / "disk", folder / "ram" / "image"
+    with ExitStack() as stack:
+        stack.enter_context(small_disk(ram, "16m"))
+        subprocess.run(["truncate", "--size", "64m", image], check=True)
         if shutil.which("mkfs.ext4") is None:
             pytest.skip("no mkfs.ext4")
-        subprocess.run(["mkfs.ext4", "-q", "-O", "^has_journal", "-m", "0", self._image], check=True)
-        self._stack = stack.enter_context(ExitStack())
-        self._mount()
-
-    def fail(self) -> Callable[[], None]:
-        """Let every write to a new place fail; return what ends that."""
-        return fill(self._ram)
-
-    def remount(self) -> None:
-        """Forget what is in memory alone. Nobody may use it."""
-        self._stack.close()
-        self._mount()
-
-    def _mount(self) -> None:
-        self._stack.enter_context(mounted("-o", "loop", str(self._image), at=self.path))
+        subprocess.run(["mkfs.ext4", "-q", "-O", "^has_journal", "-m", "0", image], check=True)
+        stack.enter_context(mounted("-o", "loop", str(image), at=disk))
+        yield disk, lambda: fill(ram)
