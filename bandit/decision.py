@@ -13,11 +13,14 @@ from bandit.features import ENTRY_BYTES
 START_BYTES = 16
 ORIGIN_BYTES_MAX = 255
 
-_FIXED = "<8sqHHBHBBBBd"
-_POLICIES_AT = 25
-"""Byte of the fixed part that holds the number of probabilities."""
+_FIXED = "<8sqHHBHBBBBdd"
+_FLAGS_AT, _POLICIES_AT = 24, 25
+"""Bytes of the fixed part that hold the flags, and the number of probabilities."""
 _DEFERRED = 1
 _RECORDED = 2
+_IN_SCOPE = 4
+_OVERLAPS = 8
+"""Overlaps follow the probabilities."""
 
 
 class Decision(NamedTuple):
@@ -25,9 +28,11 @@ class Decision(NamedTuple):
 
     `start` is the random id of the process's start, `counter` counts its decisions from 1. `schema_id` names
     the placement's configuration, in whose order `arm`, `policy`, `probabilities` and the columns of x stand.
-    `time_us` is the learning clock. `propensity` is μ(arm | x) > 0; `probabilities` holds every policy's
-    probability of the chosen arm. `x` is the context as `features` encodes it. `deferred`: shown only once an
-    exposure event says so. `recorded`: the decision is in its origin's state.
+    `time_us` is the learning clock. `propensity` is μ(arm | x) > 0, `share` the served policy's share of the
+    units then; `probabilities` holds every policy's probability of the chosen arm, `overlaps` every policy's
+    of all arms that could be served (empty: 1 each). `x` is the context as `features` encodes it. `deferred`:
+    shown only once an exposure event says so. `recorded`: the decision is in its origin's state. `in_scope`:
+    the ramp was at work on it.
     """
 
     origin: str
@@ -40,22 +45,29 @@ class Decision(NamedTuple):
     stratum: int
     bucket: int
     propensity: float
+    share: float
     probabilities: tuple[float, ...]
+    overlaps: tuple[float, ...]
     x: bytes
     deferred: bool
     recorded: bool
+    in_scope: bool
 
     def pack(self) -> bytes:
-        """Return all but start and counter, little-endian: fixed part, probabilities, origin, x."""
+        """Return all but start and counter, little-endian: fixed part, probabilities, overlaps, origin, x."""
         (
-            origin, _, _, schema_id, time_us, arm, policy, stratum, bucket, propensity, probabilities, x,
-            deferred, recorded,
+            origin, _, _, schema_id, time_us, arm, policy, stratum, bucket, propensity, share, probabilities,
+            overlaps, x, deferred, recorded, in_scope,
         ) = self[:]  # fmt: skip  # a plain tuple of them unpacks faster than a named one
         name, policies = origin.encode(), len(probabilities)
-        flags = (_DEFERRED if deferred else 0) | (_RECORDED if recorded else 0)
-        return _fixed_and_doubles(policies).pack(
+        flags = deferred * _DEFERRED | recorded * _RECORDED | in_scope * _IN_SCOPE
+        doubles = probabilities
+        if overlaps:
+            flags |= _OVERLAPS
+            doubles += overlaps
+        return _fixed_and_doubles(len(doubles)).pack(
             schema_id, time_us, arm, len(x) // ENTRY_BYTES, policy, stratum, bucket, flags, policies,
-            len(name), propensity, *probabilities,
+            len(name), propensity, share, *doubles,
         ) + name + x  # fmt: skip
 
 
@@ -64,21 +76,29 @@ def unpack(start: bytes, counter: int, data: bytes) -> Decision:
 
     Only for bytes that have been authenticated: a wrong length is a ValueError, IndexError or struct.error.
     """
-    layout = _fixed_and_doubles(data[_POLICIES_AT])
-    schema_id, time_us, arm, size, policy, stratum, bucket, flags, _, origin_size, propensity, *several = (
-        layout.unpack_from(data)
-    )
+    layout = layout_of(data)
+    (
+        schema_id, time_us, arm, size, policy, stratum, bucket, flags, policies, origin_size, propensity,
+        share, *several,
+    ) = layout.unpack_from(data)  # fmt: skip
     x_at = layout.size + origin_size
     origin, x = data[layout.size : x_at].decode(), data[x_at:]
     if len(x) != size * ENTRY_BYTES:
         message = f"x has {len(x)} bytes: expected {size} entries of {ENTRY_BYTES}"
         raise ValueError(message)
     return Decision(
-        origin, start, counter, schema_id, time_us, arm, policy, stratum, bucket, propensity,
-        tuple(several), x, bool(flags & _DEFERRED), bool(flags & _RECORDED),
+        origin, start, counter, schema_id, time_us, arm, policy, stratum, bucket, propensity, share,
+        tuple(several[:policies]), tuple(several[policies:]), x, bool(flags & _DEFERRED),
+        bool(flags & _RECORDED), bool(flags & _IN_SCOPE),
     )  # fmt: skip
 
 
+def layout_of(data: bytes) -> Struct:
+    """Return the layout of a packed decision up to its origin. IndexError if its fixed part is not there."""
+    lists = 2 if data[_FLAGS_AT] & _OVERLAPS else 1
+    return _fixed_and_doubles(lists * data[_POLICIES_AT])
+
+
 @cache
-def _fixed_and_doubles(policies: int) -> Struct:
-    return Struct(f"{_FIXED}{policies}d")
+def _fixed_and_doubles(doubles: int) -> Struct:
+    return Struct(f"{_FIXED}{doubles}d")

@@ -124,14 +124,15 @@ class Engine:
         share = state.share(now_us, in_scope=stratum.in_scope)
         policy = state.router.policy(routed, share)
         u = self._draws(counter)
-        arm, low, high, propensity = state.draw(stratum, x, policy, share, u, now_us)
+        arm, low, high, propensity, overlaps = state.draw(stratum, x, policy, share, u, now_us)
 
         config, counters = state.config, state.counters
         probabilities = tuple(stratum.pmfs[:, arm].tolist())
         deferred = defer_exposure or state.deferring
         decision = Decision(  # in order: by name it costs 0.3 µs more
             self._origin, self._start, counter, config.schema_id, now_us, arm, policy, stratum.index, bucket,
-            propensity, probabilities, x, deferred, recorded,
+            propensity, state.router.share_of(policy, share), probabilities, overlaps, x, deferred, recorded,
+            stratum.in_scope,
         )  # fmt: skip
         packed = decision.pack()  # once, for the record and the token
         if recorded:

@@ -41,7 +41,7 @@ EVENT_ID_BYTES_MAX = 256
 """Bytes of an event_id. As Stripe's idempotency key (255)."""
 
 TOKEN_CHARS_MAX = 4096
-"""Characters of a decision_id that are looked at. The largest that is minted is about 1,300."""
+"""Characters of a decision_id that are looked at. The largest that is minted is about 1,400."""
 
 EVENT_VALUE_MAX = 1e9
 """Largest |value| of an event. Its square times 10⁹ events is far from a float64's range."""

@@ -59,6 +59,7 @@ class PlacementState:
         self.counters = Counters.zeros(len(config.policies), len(config.arms), config.reward.values)
         self._thompson = Thompson(config, self.forgetting) if _has_thompson(config) else None
         self._columns: dict[bytes, NDArray[np.int64]] = {}
+        self._overlaps = np.ones(len(config.policies))
         self.replaying = replaying
         self._derive(() if replaying else priors(config))
 
@@ -96,22 +97,23 @@ class PlacementState:
 
     def draw(
         self, stratum: Stratum, x: bytes, policy: int, share: float, u: float, now_us: int
-    ) -> tuple[int, float, float, float]:
+    ) -> tuple[int, float, float, float, tuple[float, ...]]:
         """Compute every policy's pmf in context x, and draw an arm from that of `policy`.
 
-        Returns the arm, its interval of the CDF and its propensity when learned policies have `share`; the
-        pmfs stay in `stratum.pmfs`. A policy whose model cannot be used answers as static, and is counted.
+        Returns the arm, its interval of the CDF, its propensity when learned policies have `share`, and the
+        overlaps of a Decision; the pmfs stay in `stratum.pmfs`. A policy whose model cannot be used answers
+        as static, and is counted.
         """
         if self._thompson is not None:
             self._thompson.refresh(stratum, now_us)
-        arm, low, high, propensity, unusable = decide(
-            *self._learned, stratum.pmfs, stratum.eligible, x, policy, share, u
+        arm, low, high, propensity, unusable, covered = decide(
+            *self._learned, stratum.pmfs, self._overlaps, stratum.eligible, x, policy, share, u
         )
         unusable |= stratum.unusable
         if unusable:
             for number in range(len(self.config.policies)):
                 self.counters.degraded[number] += unusable >> number & 1
-        return arm, low, high, propensity
+        return arm, low, high, propensity, () if covered else tuple(self._overlaps.tolist())
 
     def expose(self, arm: int, stratum: Stratum | None, x: bytes, time_us: int) -> None:
         """Count an exposure of a decision of `time_us`; `stratum` None: it teaches nothing context-free."""

@@ -36,7 +36,7 @@ class Router:
     `fractions` (policies,): what each policy has of the learned share.
     """
 
-    __slots__ = ("_segments", "fractions")
+    __slots__ = ("_fractions", "_segments", "fractions")
 
     def __init__(self, placement: Placement) -> None:
         names = [policy.name for policy in placement.policies]
@@ -49,6 +49,7 @@ class Router:
             bounds.append(min(HASH_SPACE, bounds[-1] + int(fraction / whole * HASH_SPACE)))
         if split:
             bounds[-1] = HASH_SPACE
+        self._fractions: list[float] = self.fractions.tolist()
         policies = [names.index(name) for name, _ in split]
         self._segments = list(zip(bounds, bounds[1:], policies, strict=False))
 
@@ -57,6 +58,10 @@ class Router:
         shares = self.fractions * share
         shares[STATIC_INDEX] += 1.0 - share
         return shares
+
+    def share_of(self, policy: int, share: float) -> float:
+        """Return one policy's share when the learned policies have `share`."""
+        return share * self._fractions[policy] + (1.0 - share if policy == STATIC_INDEX else 0.0)
 
     def policy(self, hashed: int, share: float) -> int:
         """Return the index of the policy that serves a unit with this hash in [0, 2⁶⁴)."""

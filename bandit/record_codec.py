@@ -12,7 +12,7 @@ from struct import Struct
 from typing import NoReturn
 
 from bandit.config import Config, ConfigError, combine, parse
-from bandit.decision import START_BYTES, Decision, unpack
+from bandit.decision import START_BYTES, Decision, layout_of, unpack
 from bandit.features import ENTRY_BYTES
 from bandit.limits import ARMS_MAX, COLUMNS_MAX, FEATURES_MAX, NAME_BYTES_MAX, POLICIES_MAX
 from bandit.records import Configured, Decided, Exposed, Record, Rewarded, Started, StratumOpened
@@ -28,11 +28,11 @@ _DECIDED = Struct(f"<B{START_BYTES}sQdd")
 _EXPOSED = Struct(f"<B{START_BYTES}sQq")
 _REWARDED = Struct(f"<B{START_BYTES}sQqdQB")
 
-_DECISION_BYTES = 35
-"""Of a packed decision without probabilities, origin and x. Fields of it, by the byte where they begin:"""
-_ARM, _ENTRIES, _POLICY, _FLAGS, _POLICIES, _ORIGIN, _PROPENSITY = 16, 18, 20, 24, 25, 26, 27
+_DECISION_BYTES = 43
+"""Of a packed decision without its lists, origin and x. Fields of it, by the byte where they begin:"""
+_ARM, _ENTRIES, _POLICY, _FLAGS, _POLICIES, _ORIGIN, _PROPENSITY, _SHARE = 16, 18, 20, 24, 25, 26, 27, 35
 _DOUBLE_BYTES = 8
-_FLAGS_MAX = 3
+_FLAGS_MAX = 15
 _FLOATS = [Struct(f"<{entries}f") for entries in range(FEATURES_MAX + 2)]
 """The values of x, by the number of its entries: a bias and at most one a feature."""
 
@@ -166,13 +166,14 @@ def _decision(payload: bytes, at: int, start: bytes, counter: int) -> Decision:
         what = f"the record ends: expected a decision of at least {_DECISION_BYTES} bytes from byte {at} on"
         raise RecordError(len(payload), what)
     entries = data[_ENTRIES] | data[_ENTRIES + 1] << 8
-    origin_at = _DECISION_BYTES + _DOUBLE_BYTES * data[_POLICIES]
+    origin_at = layout_of(data).size
     x_at = origin_at + data[_ORIGIN]
     expected = x_at + ENTRY_BYTES * entries
     if len(data) != expected:
         what = (
-            f"the record has {len(payload)} bytes: expected {at + expected}, for {data[_POLICIES]} "
-            f"probabilities, {data[_ORIGIN]} bytes of origin and {entries} entries of x"
+            f"the record has {len(payload)} bytes: expected {at + expected}, for "
+            f"{(origin_at - _DECISION_BYTES) // _DOUBLE_BYTES} probabilities and overlaps, {data[_ORIGIN]} "
+            f"bytes of origin and {entries} entries of x"
         )
         raise RecordError(at + min(len(data), expected), what)
     try:
@@ -186,11 +187,13 @@ def _decision(payload: bytes, at: int, start: bytes, counter: int) -> Decision:
         or not decision.policy < data[_POLICIES] <= POLICIES_MAX
         or data[_FLAGS] > _FLAGS_MAX
         or not 0.0 <= decision.propensity <= _ONE
+        or not 0.0 <= decision.share <= _ONE
     ):
         raise _out_of_range(decision, data, at)
-    for i, probability in enumerate(decision.probabilities):
+    for i, probability in enumerate(decision.probabilities + decision.overlaps):
         if not 0.0 <= probability <= _ONE:
-            what = f"probability {i} is {probability}: expected 0 to 1"
+            kind, number = ("probability", "overlap")[i >= data[_POLICIES]], i % data[_POLICIES]
+            what = f"{kind} {number} is {probability}: expected 0 to 1"
             raise RecordError(at + _DECISION_BYTES + _DOUBLE_BYTES * i, what)
     _check_x(decision.x, entries, at + x_at)
     return decision
@@ -208,7 +211,10 @@ def _out_of_range(decision: Decision, data: bytes, at: int) -> RecordError:
     ):
         if not low <= value <= high:
             return RecordError(at + field, f"{what} is {value}: expected {low} to {high}")
-    return RecordError(at + _PROPENSITY, f"the propensity is {decision.propensity}: expected 0.0 to {_ONE}")
+    if not 0.0 <= decision.propensity <= _ONE:
+        what = f"the propensity is {decision.propensity}: expected 0.0 to {_ONE}"
+        return RecordError(at + _PROPENSITY, what)
+    return RecordError(at + _SHARE, f"the share is {decision.share}: expected 0.0 to {_ONE}")
 
 
 def _check_x(x: bytes, entries: int, at: int) -> None:

@@ -44,10 +44,13 @@ decisions = st.builds(
     stratum=st.integers(0, OVERFLOW),
     bucket=st.integers(0, 255),
     propensity=st.floats(0.0, 1.0, exclude_min=True),
-    probabilities=st.lists(st.floats(0.0, 1.0), min_size=1, max_size=POLICIES_MAX).map(tuple),
+    share=st.floats(0.0, 1.0),
+    probabilities=st.just((0.25, 1.0)),
+    overlaps=st.lists(st.floats(0.0, 1.0), min_size=2, max_size=2).map(tuple) | st.just(()),
     x=st.integers(0, FEATURES_MAX + 1).flatmap(lambda m: st.binary(min_size=6 * m, max_size=6 * m)),
     deferred=st.booleans(),
     recorded=st.booleans(),
+    in_scope=st.booleans(),
 )
 
 
@@ -68,15 +71,16 @@ def test_golden() -> None:
 
 
 def test_packed_bytes_by_hand() -> None:
-    """The layout: fixed little-endian part, probabilities, origin, index, value."""
+    """The layout: fixed little-endian part, probabilities, overlaps, origin, index, value."""
     packed = decision().pack()
     assert packed[:8] == b"schema-8"
     assert struct.unpack_from("<q", packed, 8) == (NOW,)
-    assert struct.unpack_from("<HHBHBBBB", packed, 16) == (2, 3, 1, 3, 200, 3, 3, 6)
-    assert struct.unpack_from("<4d", packed, 27) == (0.625, 0.25, 0.75, 0.5)
-    assert packed[59:65] == b"host-1"
-    assert struct.unpack_from("<3H3f", packed, 65) == (0, 5, 255, 1.0, 0.5, 1.0)
-    assert len(packed) == 83
+    assert struct.unpack_from("<HHBHBBBB", packed, 16) == (2, 3, 1, 3, 200, 15, 3, 6)
+    assert struct.unpack_from("<8d", packed, 27) == (0.625, 0.5, 0.25, 0.75, 0.5, 1.0, 0.875, 0.5)
+    assert packed[91:97] == b"host-1"
+    assert struct.unpack_from("<3H3f", packed, 97) == (0, 5, 255, 1.0, 0.5, 1.0)
+    assert len(packed) == 115
+    assert len(decision(overlaps=()).pack()) == 115 - 24
 
 
 def test_a_wrong_length_is_not_unpacked() -> None:
@@ -93,10 +97,11 @@ def test_the_largest_decision_fits() -> None:
     largest = decision(
         origin="x" * 255,
         probabilities=(0.125,) * POLICIES_MAX,
+        overlaps=(0.5,) * POLICIES_MAX,
         x=bytes(6 * m),
     )
     token = Sealer(KEYS).seal(largest)
-    assert len(token) < 1_300 < TOKEN_CHARS_MAX
+    assert len(token) < 1_400 < TOKEN_CHARS_MAX
     assert Sealer(KEYS).open(token) == largest
 
 

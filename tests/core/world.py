@@ -160,10 +160,13 @@ def decision(**changes: object) -> Decision:
         stratum=3,
         bucket=200,
         propensity=0.625,
+        share=0.5,
         probabilities=(0.25, 0.75, 0.5),
+        overlaps=(1.0, 0.875, 0.5),
         x=struct.pack("<3H3f", 0, 5, 255, 1.0, 0.5, 1.0),
         deferred=True,
         recorded=True,
+        in_scope=True,
     )
     return example._replace(**changes)  # type: ignore[arg-type]
 
