@@ -53,6 +53,7 @@ def _decided(state: State, decision: Decision, held: bool) -> None:
         return
     stratum = placement.strata.at(decision.stratum) if placement.context_free[decision.policy] else None
     placement.expose(decision.arm, stratum, decision.x, decision.time_us)
+    placement.measure(decision, placement.config)
 
 
 def _out_of_order(decision: Decision) -> ValueError:
@@ -71,6 +72,7 @@ def _confirm(state: State, at: Located, decision: Decision, held: bool) -> None:
     state.ledger.show(at.window_us, decision.time_us, at.key)
     if not held:
         at.placement.expose(at.arm, at.stratum, at.x, decision.time_us)
+        at.placement.measure(decision, at.schema)
 
 
 def _reward(state: State, record: Rewarded, held: bool) -> None:
@@ -86,6 +88,7 @@ def _reward(state: State, record: Rewarded, held: bool) -> None:
     after = _earned(ledger, at)
     if after != before and not held:
         placement.credit(at.arm, at.stratum, at.x, decision.time_us, (before, after))
+        placement.measure_credit(decision, at.schema, (before, after))
 
 
 def _earned(ledger: Ledger, at: Located) -> float:

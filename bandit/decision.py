@@ -28,11 +28,11 @@ class Decision(NamedTuple):
 
     `start` is the random id of the process's start, `counter` counts its decisions from 1. `schema_id` names
     the placement's configuration, in whose order `arm`, `policy`, `probabilities` and the columns of x stand.
-    `time_us` is the learning clock. `propensity` is μ(arm | x) > 0, `share` the served policy's share of the
-    units then; `probabilities` holds every policy's probability of the chosen arm, `overlaps` every policy's
-    of all arms that could be served (empty: 1 each). `x` is the context as `features` encodes it. `deferred`:
-    shown only once an exposure event says so. `recorded`: the decision is in its origin's state. `in_scope`:
-    the ramp was at work on it.
+    `time_us` is the learning clock. `propensity` is μ(arm | x) > 0, `share` the learned policies' share of
+    the units then; `probabilities` holds every policy's probability of the chosen arm, `overlaps` every
+    policy's of all arms that could be served (empty: 1 each). `x` is the context as `features` encodes it.
+    `deferred`: shown only once an exposure event says so. `recorded`: the decision is in its origin's state.
+    `in_scope`: the ramp was at work on it.
     """
 
     origin: str

@@ -131,7 +131,7 @@ class Engine:
         deferred = defer_exposure or state.deferring
         decision = Decision(  # in order: by name it costs 0.3 µs more
             self._origin, self._start, counter, config.schema_id, now_us, arm, policy, stratum.index, bucket,
-            propensity, state.router.share_of(policy, share), probabilities, overlaps, x, deferred, recorded,
+            propensity, share, probabilities, overlaps, x, deferred, recorded,
             stratum.in_scope,
         )  # fmt: skip
         packed = decision.pack()  # once, for the record and the token

@@ -73,6 +73,10 @@ class Fields:
         """Return a time in microseconds, or None for nil."""
         return None if self._data.get(key, key) is None else self.time_us(key)
 
+    def has(self, key: str) -> bool:
+        """Whether the map has this key: an earlier version may have written none."""
+        return key in self._data
+
     def flag(self, key: str) -> bool:
         """Return true or false."""
         value = self._data.get(key)

@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from bandit.config import ArmState, Config, Placement, Problem
+from bandit.config import ArmState, Config, Placement, Problem, measured_id
 from bandit.counters import Counters
 from bandit.features import column_meanings
 from bandit.limits import EVENTS_MAX
+from bandit.measurement import Measurement
+from bandit.measuring import Epoch, Measuring
 from bandit.placement import PlacementState
 from bandit.strata import audiences_differ
 from bandit.tally import Forgetting
@@ -90,8 +92,9 @@ def migrated(held: PlacementState, config: Placement, now_us: int) -> PlacementS
         for stratum in strata:
             stratum.scale(factor)
     state = PlacementState(
-        config, now_us, tally=tally, strata=strata, forgetting=forgetting, replaying=held.replaying
-    )
+        config, now_us, tally=tally, strata=strata, forgetting=forgetting,
+        measuring=_measuring(held, config, now_us), replaying=held.replaying,
+    )  # fmt: skip
     state.born_us = held.born_us
     state.started_us = (
         held.started_us if old.ramp else None
@@ -100,6 +103,14 @@ def migrated(held: PlacementState, config: Placement, now_us: int) -> PlacementS
     state.events = _numbered(held.events, config)
     _carry(held.counters, state.counters, arms, _positions(_policies(config), _policies(old)))
     return state
+
+
+def _measuring(held: PlacementState, config: Placement, now_us: int) -> Measuring:
+    """Return the measurement that goes on, or one that begins with the next decision."""
+    if measured_id(held.config) == measured_id(config):
+        return held.measuring
+    policies = len(config.policies)
+    return Measuring(policies, Epoch(b"", now_us, Measurement.zeros(policies)))
 
 
 def _positions(new: Sequence[object], old: Sequence[object]) -> list[int]:

@@ -8,11 +8,13 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from bandit.config import ArmState, ExposureMode, Placement, PolicyKind
+from bandit.config import ArmState, ExposureMode, Placement, PolicyKind, measured_id
 from bandit.counters import Counters
+from bandit.decision import Decision
 from bandit.eligibility import Eligibility
 from bandit.features import Encoder, column_meanings
 from bandit.kernels.decide import decide
+from bandit.measuring import Measuring
 from bandit.model import LinearModels
 from bandit.policies.linear import plan, priors
 from bandit.policies.thompson import Thompson
@@ -39,7 +41,7 @@ class PlacementState:
     def __init__(
         self, config: Placement, now_us: int, *,
         tally: Tally | None = None, strata: Strata | None = None, forgetting: Forgetting | None = None,
-        replaying: bool = False,
+        measuring: Measuring | None = None, replaying: bool = False,
     ) -> None:  # fmt: skip
         self.config = config
         self.encoder = Encoder(config)
@@ -60,6 +62,8 @@ class PlacementState:
         self._thompson = Thompson(config, self.forgetting) if _has_thompson(config) else None
         self._columns: dict[bytes, NDArray[np.int64]] = {}
         self._overlaps = np.ones(len(config.policies))
+        self.measuring = measuring or Measuring(len(config.policies))
+        self._measured: dict[bytes, bytes] = {}
         self.replaying = replaying
         self._derive(() if replaying else priors(config))
 
@@ -126,6 +130,18 @@ class PlacementState:
         if self.started_us is None:
             self.started_us = max(time_us, self.latest_us)  # a confirmed decision may be older than the ramp
 
+    def measure(self, decision: Decision, schema: Placement) -> None:
+        """Count a decision that was exposed, made under `schema`, where the ramp is at work."""
+        if decision.in_scope:
+            share = self.router.share_of(decision.policy, decision.share)
+            self.measuring.expose(decision, self._measured_of(schema), share)
+
+    def measure_credit(self, decision: Decision, schema: Placement, reward: tuple[float, float]) -> None:
+        """Move the R of such a decision from `reward[0]` to `reward[1]`."""
+        if decision.in_scope:
+            share = self.router.share_of(decision.policy, decision.share)
+            self.measuring.credit(decision, self._measured_of(schema), share, reward)
+
     def credit(
         self, arm: int, stratum: Stratum | None, x: bytes, time_us: int, reward: tuple[float, float]
     ) -> None:
@@ -135,6 +151,12 @@ class PlacementState:
         if stratum is not None:
             stratum.credit(arm, weight, reward)
         self.counters.reward_sum[arm] += reward[1] - reward[0]
+
+    def _measured_of(self, schema: Placement) -> bytes:
+        measured = self._measured.get(schema.schema_id)
+        if measured is None:
+            measured = self._measured[schema.schema_id] = measured_id(schema)
+        return measured
 
     def _weighed(self, time_us: int) -> tuple[float, float]:
         """Forget up to `time_us`; return the weight of its exposure and the scale that makes today's 1."""

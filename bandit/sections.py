@@ -19,6 +19,8 @@ from bandit.decision import ORIGIN_BYTES_MAX, START_BYTES
 from bandit.fields import Fields, SectionError, pack
 from bandit.ledger import Ledger
 from bandit.limits import EVENTS_MAX, NAME_BYTES_MAX, PLACEMENTS_MAX, STRATA_MAX
+from bandit.measurement import Measurement
+from bandit.measuring import Epoch, Measuring
 from bandit.placement import PlacementState
 from bandit.state import Start, State
 from bandit.strata import OVERFLOW, Strata, Stratum
@@ -190,6 +192,7 @@ def pack_placement(placement: PlacementState, sequence: int) -> bytes:
         "chosen": {policy.name: arms for policy, arms in zip(config.policies, counters.chosen, strict=True)},
         "exposures": counters.exposures,
         "reward_sum": pack_doubles(where, "reward_sum", np.array(counters.reward_sum)),
+        "measured": _packed_epoch(where, placement.measuring.epoch),
     })  # fmt: skip
 
 
@@ -216,6 +219,7 @@ def unpack_placement(payload: bytes, head: Head) -> tuple[PlacementState, int]:
         fields.time_us("born_us"),
         tally=read_tally(fields.inner("tally"), len(arms), len(column_names(config))),
         strata=_strata(fields, config),
+        measuring=_measuring(fields, len(config.policies)),
         forgetting=forgetting,
         replaying=True,
     )
@@ -309,6 +313,30 @@ def _check_schemas(fields: Fields, head: Head) -> None:
     if head.outdated_us.keys() != head.schemas.keys() - set(head.placements.values()):
         expected = "the schemas that no placement serves, and no others"
         raise fields.refuse("outdated_us", expected, [schema_id.hex() for schema_id in head.outdated_us])
+
+
+def _packed_epoch(where: str, epoch: Epoch) -> dict[str, object]:
+    buckets, totals = epoch.measurement.arrays()
+    return {
+        "key": epoch.key,
+        "began_us": epoch.began_us,
+        "buckets": pack_doubles(where, "buckets", buckets),
+        "totals": pack_doubles(where, "totals", totals),
+    }
+
+
+def _measuring(fields: Fields, policies: int) -> Measuring:
+    """Return what was measured; nothing yet, if the snapshot is of a version that did not."""
+    if not fields.has("measured"):
+        return Measuring(policies)
+    measured = fields.inner("measured")
+    empty = Measurement.zeros(policies)
+    arrays = [
+        measured.doubles(name, array.size).reshape(array.shape)
+        for name, array in zip(("buckets", "totals"), empty.arrays(), strict=True)
+    ]
+    epoch = Epoch(measured.binary("key"), measured.time_us("began_us"), Measurement(*arrays))
+    return Measuring(policies, epoch)
 
 
 def _forgetting(fields: Fields, config: Placement) -> Forgetting:

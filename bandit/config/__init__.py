@@ -4,7 +4,7 @@
 collects the problems. What the core reads afterwards is in model.py.
 """
 
-from bandit.config.canonical import canonical
+from bandit.config.canonical import canonical, measured_id
 from bandit.config.columns import column_names, columns, columns_of
 from bandit.config.keys import POLICY_KEYS
 from bandit.config.memory import format_bytes, memory_bytes
@@ -60,6 +60,7 @@ __all__ = [
     "format_bytes",
     "format_duration",
     "format_time",
+    "measured_id",
     "memory_bytes",
     "parse",
     "path_step",

@@ -45,6 +45,19 @@ def schema_id(document: str) -> bytes:
     return blake2b(document.encode(), digest_size=SCHEMA_ID_BYTES).digest()
 
 
+def measured_id(placement: Placement) -> bytes:
+    """Return eight bytes that name what is measured: arms, rewards, policies, their split, and the scope.
+
+    Not payloads, features and the ramp's calendar, which may change without making sums of another kind.
+    """
+    document = _placement(placement)
+    arms = {arm.id: _arm(arm) | {"payload": ""} for arm in placement.arms}
+    kept: Document = {"arms": arms, "reward": document["reward"], "policies": document["policies"]}
+    if placement.ramp is not None:
+        kept |= {"split": dict(placement.ramp.policies), "scope": _condition(placement.ramp.only_when)}
+    return schema_id(json.dumps(kept, sort_keys=True, separators=(",", ":"), allow_nan=False))
+
+
 def _placement(placement: Placement) -> Document:
     document: Document = {
         "arms": {arm.id: _arm(arm) for arm in placement.arms},

@@ -124,7 +124,7 @@ def decide(
 
 @kernel()
 def _covers(plan: Floats, pmfs: Floats, share: float, eligible: Arms, overlaps: Floats) -> bool:
-    """Return whether every eligible arm has a propensity above 0; else sum each pmf over those that have one."""
+    """Return whether every eligible arm has a propensity above 0; else sum each pmf over those that do."""
     possible = np.zeros(eligible.size)
     missing = False
     for i in range(eligible.size):

@@ -188,6 +188,8 @@ def snapshot(state: State) -> list[object]:
                 held.forgetting.origin_us,
                 sorted(held.retired),
                 (held.born_us, held.latest_us, held.events),
+                (held.measuring.epoch.key, held.measuring.epoch.began_us),
+                [array.tobytes() for array in held.measuring.epoch.measurement.arrays()],
                 [list(row) for row in held.counters.chosen],
                 list(held.counters.exposures),
                 [total.hex() for total in held.counters.reward_sum],

@@ -1,0 +1,75 @@
+"""Measuring a placement's decisions in epochs: what is summed up together was decided under like conditions.
+
+An epoch has one key: the arms, rewards, policies and split that are measured, and whether the learned
+policies have no, some or every unit. A decision made under another key begins the next one; rewards of
+decisions of epochs that are over change nothing here.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bandit.decision import Decision
+from bandit.measurement import Measurement
+from bandit.tally import Floats
+
+
+@dataclass(slots=True, eq=False)
+class Epoch:
+    """What is measured under one `key`, from decisions since `began_us`."""
+
+    key: bytes
+    began_us: int
+    measurement: Measurement
+
+    @classmethod
+    def none(cls, policies: int) -> "Epoch":
+        """Return the epoch before the first decision."""
+        return cls(b"", 0, Measurement.zeros(policies))
+
+    def holds(self, decision: Decision, key: bytes) -> bool:
+        """Whether a decision made under `key` belongs to it."""
+        return key == self.key and decision.time_us >= self.began_us
+
+
+def key_of(decision: Decision, measured: bytes) -> bytes:
+    """Return the key of a decision's epoch; `measured` names what is measured (`config.measured_id`)."""
+    stage = (decision.share > 0.0) + (decision.share >= 1.0)
+    return measured + bytes((stage,))
+
+
+class Measuring:
+    """The measurement epoch of a placement that is going on.
+
+    `share` is, each time, that of the policy that served the decision.
+    """
+
+    __slots__ = ("_all", "epoch")
+
+    def __init__(self, policies: int, epoch: Epoch | None = None) -> None:
+        self.epoch = epoch or Epoch.none(policies)
+        self._all: Floats = np.ones(policies)
+
+    def expose(self, decision: Decision, measured: bytes, share: float) -> None:
+        """Count a decision in scope, beginning an epoch if it is due. Raises ValueError for a share of 0."""
+        if share <= 0.0:
+            message = f"policy {decision.policy} served a decision with a share of {share}"
+            raise ValueError(message)
+        key = key_of(decision, measured)
+        if key != self.epoch.key and decision.time_us >= self.epoch.began_us:
+            fresh = Measurement.zeros(len(decision.probabilities))
+            self.epoch = Epoch(key, decision.time_us, fresh)
+        if self.epoch.holds(decision, key):
+            overlaps = np.array(decision.overlaps) if decision.overlaps else self._all
+            self.epoch.measurement.expose(
+                decision.bucket, np.array(decision.probabilities), decision.propensity, overlaps,
+                decision.policy, share,
+            )  # fmt: skip
+
+    def credit(self, decision: Decision, measured: bytes, share: float, reward: tuple[float, float]) -> None:
+        """Move the R of a decision in scope from `reward[0]` to `reward[1]`, if its epoch is going on."""
+        if self.epoch.holds(decision, key_of(decision, measured)):
+            self.epoch.measurement.credit(
+                decision.bucket, np.array(decision.probabilities), decision.propensity, decision.policy,
+                share, reward,
+            )  # fmt: skip
