@@ -125,6 +125,10 @@ class Measurement:
         """Estimate what it would earn more than static, per decision; None as `value`, of either."""
         return self._contrast((policy, STATIC_INDEX), policy, STATIC_INDEX)
 
+    def difference(self, policy: int, other: int) -> Estimate | None:
+        """Estimate what it would earn more than another policy, per decision; None as `value`, of either."""
+        return self._contrast((policy, other), policy, other)
+
     def routed_value(self, policy: int) -> Estimate | None:
         """Estimate R per decision from those that the policy served; None: it served none, or as `value`."""
         return self._routed_contrast((policy,), policy, ALONE)

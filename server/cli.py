@@ -10,6 +10,7 @@ from server.exit_codes import StartError
 COMMANDS = {
     "serve": "Choose and learn: run the sidecar.",
     "check": "Read a configuration and say what is wrong with it, and what it needs.",
+    "report": "Say what each policy of a placement earns, or would, and whether going deeper pays.",
     "explain": "Show what a decision_id stands for, and what became of it.",
     "export": "Write the journal's decisions with their rewards to a Parquet file.",
     "evaluate": "Estimate from logged decisions what the policies of a candidate would earn.",

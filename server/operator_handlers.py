@@ -4,10 +4,11 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from bandit.config import Arm, ArmState, PolicyKind
+from bandit.config import Arm, ArmState
 from bandit.engine import Engine
 from bandit.errors import BanditError, Reason
 from bandit.placement import PlacementState
+from bandit.report import report
 from server import limits
 from server.codec import decode
 from server.durability import Durability
@@ -16,6 +17,7 @@ from server.handlers import ready
 from server.methods import Methods
 from server.pb import bandit_pb2 as pb
 from server.reload import Reloader
+from server.reporting.message import POLICY_KINDS, report_message
 
 SERVICE = "bandit.v1.OperatorService"
 
@@ -24,17 +26,10 @@ ARM_STATES = {
     ArmState.DRAINING: pb.ARM_STATE_DRAINING,
     ArmState.RETIRED: pb.ARM_STATE_RETIRED,
 }
-POLICY_KINDS = {
-    PolicyKind.STATIC: pb.POLICY_KIND_STATIC,
-    PolicyKind.UNIFORM: pb.POLICY_KIND_UNIFORM,
-    PolicyKind.THOMPSON: pb.POLICY_KIND_THOMPSON,
-    PolicyKind.LINEAR_THOMPSON: pb.POLICY_KIND_LINEAR_THOMPSON,
-    PolicyKind.LINUCB: pb.POLICY_KIND_LINUCB,
-}
 
 
 class OperatorHandlers:
-    """ListPlacements, ReloadConfig and TakeSnapshot. What they act on is set while calls are served."""
+    """The methods of the service. What they act on is set while calls are served."""
 
     def __init__(self, now_us: Callable[[], int]) -> None:
         self.engine: Engine | None = None
@@ -48,6 +43,7 @@ class OperatorHandlers:
             unary={
                 f"/{SERVICE}/ListPlacements": self.list_placements,
                 f"/{SERVICE}/ReloadConfig": self.reload_config,
+                f"/{SERVICE}/GetReport": self.get_report,
                 f"/{SERVICE}/TakeSnapshot": self.take_snapshot,
             }
         )
@@ -62,6 +58,13 @@ class OperatorHandlers:
         return pb.ListPlacementsResponse(
             placements=[_placement(_known(states.get(name), name), now_us) for name in names]
         ).SerializeToString()
+
+    def get_report(self, data: bytes) -> bytes:
+        """GetReportRequest → GetReportResponse."""
+        engine = ready(self.engine)
+        name = decode(pb.GetReportRequest, data, limits.MESSAGE_BYTES_MAX).placement
+        state = _known(engine.state.placements.get(name), name)
+        return report_message(report(state, self._now_us())).SerializeToString()
 
     def reload_config(self, data: bytes) -> Awaitable[bytes]:
         """ReloadConfigRequest → ReloadConfigResponse, when the files have been read."""

@@ -28,11 +28,13 @@ from bandit.config.model import (
 )
 from bandit.config.parse import combine, parse
 from bandit.config.problems import ConfigError, Problem
+from bandit.config.ramp import DEFAULT_GATE
 from bandit.config.reader import path_step
 from bandit.config.units import format_duration, format_time
 from bandit.config.warn import warnings
 
 __all__ = [
+    "DEFAULT_GATE",
     "EXPOSURE",
     "POLICY_KEYS",
     "STATIC",

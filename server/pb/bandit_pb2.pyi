@@ -232,6 +232,78 @@ class ReloadConfigResponse(_message.Message):
     warnings: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, placement_count: _Optional[int] = ..., added: _Optional[_Iterable[str]] = ..., removed: _Optional[_Iterable[str]] = ..., changed: _Optional[_Iterable[str]] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
 
+class GetReportRequest(_message.Message):
+    __slots__ = ("placement",)
+    PLACEMENT_FIELD_NUMBER: _ClassVar[int]
+    placement: str
+    def __init__(self, placement: _Optional[str] = ...) -> None: ...
+
+class GetReportResponse(_message.Message):
+    __slots__ = ("placement", "begin_time", "decisions", "confidence", "min_exposures", "policies", "ladder")
+    PLACEMENT_FIELD_NUMBER: _ClassVar[int]
+    BEGIN_TIME_FIELD_NUMBER: _ClassVar[int]
+    DECISIONS_FIELD_NUMBER: _ClassVar[int]
+    CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
+    MIN_EXPOSURES_FIELD_NUMBER: _ClassVar[int]
+    POLICIES_FIELD_NUMBER: _ClassVar[int]
+    LADDER_FIELD_NUMBER: _ClassVar[int]
+    placement: str
+    begin_time: _timestamp_pb2.Timestamp
+    decisions: int
+    confidence: float
+    min_exposures: int
+    policies: _containers.RepeatedCompositeFieldContainer[PolicyReport]
+    ladder: _containers.RepeatedCompositeFieldContainer[LadderStep]
+    def __init__(self, placement: _Optional[str] = ..., begin_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., decisions: _Optional[int] = ..., confidence: _Optional[float] = ..., min_exposures: _Optional[int] = ..., policies: _Optional[_Iterable[_Union[PolicyReport, _Mapping]]] = ..., ladder: _Optional[_Iterable[_Union[LadderStep, _Mapping]]] = ...) -> None: ...
+
+class PolicyReport(_message.Message):
+    __slots__ = ("name", "kind", "share", "served", "overlap", "effective_size", "weight_alarm", "label", "value", "uplift", "routed_uplift")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    SERVED_FIELD_NUMBER: _ClassVar[int]
+    OVERLAP_FIELD_NUMBER: _ClassVar[int]
+    EFFECTIVE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_ALARM_FIELD_NUMBER: _ClassVar[int]
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    UPLIFT_FIELD_NUMBER: _ClassVar[int]
+    ROUTED_UPLIFT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    kind: PolicyKind
+    share: float
+    served: int
+    overlap: float
+    effective_size: float
+    weight_alarm: bool
+    label: str
+    value: Interval
+    uplift: Interval
+    routed_uplift: Interval
+    def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[PolicyKind, str]] = ..., share: _Optional[float] = ..., served: _Optional[int] = ..., overlap: _Optional[float] = ..., effective_size: _Optional[float] = ..., weight_alarm: _Optional[bool] = ..., label: _Optional[str] = ..., value: _Optional[_Union[Interval, _Mapping]] = ..., uplift: _Optional[_Union[Interval, _Mapping]] = ..., routed_uplift: _Optional[_Union[Interval, _Mapping]] = ...) -> None: ...
+
+class Interval(_message.Message):
+    __slots__ = ("mean", "low", "high")
+    MEAN_FIELD_NUMBER: _ClassVar[int]
+    LOW_FIELD_NUMBER: _ClassVar[int]
+    HIGH_FIELD_NUMBER: _ClassVar[int]
+    mean: float
+    low: float
+    high: float
+    def __init__(self, mean: _Optional[float] = ..., low: _Optional[float] = ..., high: _Optional[float] = ...) -> None: ...
+
+class LadderStep(_message.Message):
+    __slots__ = ("policy", "before", "difference", "sentence")
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    DIFFERENCE_FIELD_NUMBER: _ClassVar[int]
+    SENTENCE_FIELD_NUMBER: _ClassVar[int]
+    policy: str
+    before: str
+    difference: Interval
+    sentence: str
+    def __init__(self, policy: _Optional[str] = ..., before: _Optional[str] = ..., difference: _Optional[_Union[Interval, _Mapping]] = ..., sentence: _Optional[str] = ...) -> None: ...
+
 class TakeSnapshotRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...

@@ -286,6 +286,11 @@ class OperatorServiceStub:
                 request_serializer=bandit_dot_v1_dot_bandit__pb2.ReloadConfigRequest.SerializeToString,
                 response_deserializer=bandit_dot_v1_dot_bandit__pb2.ReloadConfigResponse.FromString,
                 _registered_method=True)
+        self.GetReport = channel.unary_unary(
+                '/bandit.v1.OperatorService/GetReport',
+                request_serializer=bandit_dot_v1_dot_bandit__pb2.GetReportRequest.SerializeToString,
+                response_deserializer=bandit_dot_v1_dot_bandit__pb2.GetReportResponse.FromString,
+                _registered_method=True)
         self.TakeSnapshot = channel.unary_unary(
                 '/bandit.v1.OperatorService/TakeSnapshot',
                 request_serializer=bandit_dot_v1_dot_bandit__pb2.TakeSnapshotRequest.SerializeToString,
@@ -317,6 +322,16 @@ class OperatorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetReport(self, request, context):
+        """Says what each of a placement's policies earns, or would, by every decision since what is measured last
+        changed, with intervals that may be looked at every day; and whether the next depth pays.
+
+        NOT_FOUND            PLACEMENT_UNKNOWN
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def TakeSnapshot(self, request, context):
         """Takes a snapshot now, besides those that are taken by themselves, and answers when it is on the disk: before
         a backup, for instance. Calls are answered meanwhile.
@@ -339,6 +354,11 @@ def add_OperatorServiceServicer_to_server(servicer, server):
                     servicer.ReloadConfig,
                     request_deserializer=bandit_dot_v1_dot_bandit__pb2.ReloadConfigRequest.FromString,
                     response_serializer=bandit_dot_v1_dot_bandit__pb2.ReloadConfigResponse.SerializeToString,
+            ),
+            'GetReport': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetReport,
+                    request_deserializer=bandit_dot_v1_dot_bandit__pb2.GetReportRequest.FromString,
+                    response_serializer=bandit_dot_v1_dot_bandit__pb2.GetReportResponse.SerializeToString,
             ),
             'TakeSnapshot': grpc.unary_unary_rpc_method_handler(
                     servicer.TakeSnapshot,
@@ -402,6 +422,33 @@ class OperatorService:
             '/bandit.v1.OperatorService/ReloadConfig',
             bandit_dot_v1_dot_bandit__pb2.ReloadConfigRequest.SerializeToString,
             bandit_dot_v1_dot_bandit__pb2.ReloadConfigResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetReport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bandit.v1.OperatorService/GetReport',
+            bandit_dot_v1_dot_bandit__pb2.GetReportRequest.SerializeToString,
+            bandit_dot_v1_dot_bandit__pb2.GetReportResponse.FromString,
             options,
             channel_credentials,
             insecure,

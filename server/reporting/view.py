@@ -1,0 +1,54 @@
+"""A report as text for a person."""
+
+from google.protobuf.json_format import MessageToDict
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from server.pb import bandit_pb2 as pb
+
+
+def show(report: pb.GetReportResponse, console: Console) -> None:
+    """Print a report."""
+    console.print(Text(_heading(report)))
+    table = Table(box=None, pad_edge=False)
+    for name in ("policy", "kind", "share", "served", "value", "interval", "uplift", "interval", "worth"):
+        table.add_column(name, justify="left" if name in {"policy", "kind"} else "right")
+    for policy in report.policies:
+        value = policy.value if policy.HasField("value") else None
+        uplift = policy.uplift if policy.HasField("uplift") else None
+        kind = pb.PolicyKind.Name(policy.kind).removeprefix("POLICY_KIND_").lower()
+        table.add_row(
+            policy.name, kind, f"{policy.share:.1%}", f"{policy.served:,}",
+            *(_numbers(value) if value else (policy.label if policy.label != "OK" else "-", "")),
+            *(_numbers(uplift, "+") if uplift else ("", "")),
+            f"{policy.effective_size:,.0f}",
+        )  # fmt: skip
+    console.print(table)
+    for policy in report.policies:
+        if policy.weight_alarm:
+            text = (
+                f"{policy.name}: the weights do not average to 1: do not believe its values, and report this"
+            )
+            console.print(Text(text, style="bold red"))
+    for step in report.ladder:
+        console.print(Text(step.sentence))
+
+
+def document(report: pb.GetReportResponse) -> dict[str, object]:
+    """The report for programs: the message's fields by their names."""
+    return MessageToDict(report, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
+
+
+def _heading(report: pb.GetReportResponse) -> str:
+    if not report.decisions:
+        return f"{report.placement}: nothing was measured yet"
+    since = report.begin_time.ToDatetime().strftime("%Y-%m-%dT%H:%M:%SZ")
+    return (
+        f"{report.placement}: {report.decisions:,} decisions since {since}; R per decision, with intervals "
+        f"that hold with {report.confidence:.0%} at all times, from {report.min_exposures:,} decisions on"
+    )
+
+
+def _numbers(interval: pb.Interval, sign: str = "") -> tuple[str, str]:
+    return f"{interval.mean:{sign}.4f}", f"{interval.low:{sign}.4f} to {interval.high:{sign}.4f}"

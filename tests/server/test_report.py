@@ -1,0 +1,74 @@
+"""`banditd report` and GetReport, beside a sidecar that learned something."""
+
+import json
+import random
+from pathlib import Path
+
+import grpc
+import pytest
+from click.testing import CliRunner
+
+from server.cli import cli
+from server.exit_codes import ExitCode
+from server.pb import bandit_pb2 as pb
+from tests.server.running import CONFIG, WAIT_S, Loop, Running, refused, running
+
+GATED = CONFIG.replace("      over: 1d\n", "      over: 1d\n      gate: {min_exposures: 200}\n")
+
+
+def live(server: Running, visits: int = 400) -> None:
+    """Visitors who like arm a."""
+    luck = random.Random(5)
+    for i in range(visits):
+        choice = server.choose(unit=f"u{i}", categories={"platform": "web"})
+        if luck.random() < {"a": 0.7, "b": 0.2, "c": 0.2}[choice.arm]:
+            server.reward(choice.decision_id)
+
+
+def test_the_report_survives_a_restart(loop: Loop, tmp_path: Path) -> None:
+    """Values, intervals and shares come over the wire, and are the same after it."""
+    with running(loop, tmp_path, GATED) as server:
+        live(server)
+        before = server.operator.GetReport(pb.GetReportRequest(placement="hero"), timeout=WAIT_S)
+    assert before.decisions == 400
+    assert [policy.name for policy in before.policies] == ["static", "best-arm", "personal"]
+    assert not before.policies[0].HasField("uplift")
+    assert all(policy.value.low < policy.value.mean < policy.value.high for policy in before.policies)
+    assert sum(policy.share for policy in before.policies) == pytest.approx(1.0)
+    with running(loop, tmp_path, GATED) as server:
+        after = server.operator.GetReport(pb.GetReportRequest(placement="hero"), timeout=WAIT_S)
+    assert after == before
+
+
+def test_the_command_prints_it(loop: Loop, tmp_path: Path) -> None:
+    """As a table with a sentence for each step, or as JSON with the message's names."""
+    with running(loop, tmp_path, GATED) as server:
+        live(server)
+        target = ["--target", f"unix:{tmp_path}/operator.sock"]
+        text = CliRunner().invoke(cli, ["report", "hero", *target])
+        machine = CliRunner().invoke(cli, ["report", "hero", *target, "--json"])
+        message = server.operator.GetReport(pb.GetReportRequest(placement="hero"), timeout=WAIT_S)
+    assert text.exit_code == machine.exit_code == ExitCode.OK
+    assert "hero: 400 decisions since" in text.output
+    assert f"{message.policies[1].value.mean:.4f}" in text.output
+    assert message.ladder[0].sentence in text.output
+    found = json.loads(machine.output)
+    assert found["policies"][1]["value"]["mean"] == message.policies[1].value.mean
+
+
+def test_what_cannot_be_reported_is_said(loop: Loop, tmp_path: Path) -> None:
+    """No such placement, nothing measured yet, nobody there."""
+    with running(loop, tmp_path, GATED) as server:
+        code, info = refused(
+            lambda: server.operator.GetReport(pb.GetReportRequest(placement="nope"), timeout=WAIT_S)
+        )
+        assert (code, info.reason) == (grpc.StatusCode.NOT_FOUND, "PLACEMENT_UNKNOWN")
+        target = ["--target", f"unix:{tmp_path}/operator.sock"]
+        empty = CliRunner().invoke(cli, ["report", "web-only", *target])
+        unknown = CliRunner().invoke(cli, ["report", "nope", *target])
+    assert "web-only: nothing was measured yet" in empty.output
+    assert unknown.exit_code == ExitCode.FAILURE
+    assert "placement 'nope' is not configured here" in unknown.output
+    nobody = CliRunner().invoke(cli, ["report", "hero", "--target", f"unix:{tmp_path}/gone.sock"])
+    assert nobody.exit_code == ExitCode.FAILURE
+    assert "UNAVAILABLE" in nobody.output
