@@ -192,7 +192,7 @@ def pack_placement(placement: PlacementState, sequence: int) -> bytes:
         "chosen": {policy.name: arms for policy, arms in zip(config.policies, counters.chosen, strict=True)},
         "exposures": counters.exposures,
         "reward_sum": pack_doubles(where, "reward_sum", np.array(counters.reward_sum)),
-        "measured": _packed_epoch(where, placement.measuring.epoch),
+        **_packed_epoch(where, placement.measuring.epoch),
     })  # fmt: skip
 
 
@@ -315,25 +315,28 @@ def _check_schemas(fields: Fields, head: Head) -> None:
         raise fields.refuse("outdated_us", expected, [schema_id.hex() for schema_id in head.outdated_us])
 
 
+_MEASURED = ("buckets", "totals")
+
+
 def _packed_epoch(where: str, epoch: Epoch) -> dict[str, object]:
-    buckets, totals = epoch.measurement.arrays()
-    return {
-        "key": epoch.key,
-        "began_us": epoch.began_us,
-        "buckets": pack_doubles(where, "buckets", buckets),
-        "totals": pack_doubles(where, "totals", totals),
-    }
+    """Return the field of what was measured: none before an epoch, no sums before its first decision."""
+    if not epoch.began_us:
+        return {}
+    fields: dict[str, object] = {"key": epoch.key, "began_us": epoch.began_us}
+    if epoch.measurement.decisions:
+        arrays = zip(_MEASURED, epoch.measurement.arrays(), strict=True)
+        fields |= {name: pack_doubles(where, name, array) for name, array in arrays}
+    return {"measured": fields}
 
 
 def _measuring(fields: Fields, policies: int) -> Measuring:
-    """Return what was measured; nothing yet, if the snapshot is of a version that did not."""
+    """Return what was measured."""
     if not fields.has("measured"):
         return Measuring(policies)
     measured = fields.inner("measured")
-    empty = Measurement.zeros(policies)
     arrays = [
-        measured.doubles(name, array.size).reshape(array.shape)
-        for name, array in zip(("buckets", "totals"), empty.arrays(), strict=True)
+        measured.doubles(name, array.size).reshape(array.shape) if measured.has(name) else array
+        for name, array in zip(_MEASURED, Measurement.zeros(policies).arrays(), strict=True)
     ]
     epoch = Epoch(measured.binary("key"), measured.time_us("began_us"), Measurement(*arrays))
     return Measuring(policies, epoch)

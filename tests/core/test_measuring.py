@@ -1,11 +1,16 @@
 """Every policy is measured on every decision in scope: sums by their definition, epochs, replay."""
 
+import struct
+
+import msgpack
 import numpy as np
 import pytest
 
 from bandit.decision import Decision
+from bandit.fields import SectionError
 from bandit.measuring import Measuring, key_of
 from bandit.records import Decided, Exposed, Rewarded
+from bandit.sections import pack_head, pack_placement, unpack_head, unpack_placement
 from tests.core.test_apply import lived
 from tests.core.world import DAY, SECOND, Document, World, decision, hero, simple
 
@@ -178,3 +183,23 @@ def test_a_whole_life_is_measured_the_same_again() -> None:
     world = lived("2h", 700)
     for state in world.engine.state.placements.values():
         assert all(np.isfinite(array).all() for array in state.measuring.epoch.measurement.arrays())
+
+
+def test_what_was_measured_is_kept_and_checked() -> None:
+    """In a placement's section, bit for bit; sums of another size or that are no numbers are refused."""
+    world = World(p=SCOPED)
+    visited(world, 100)
+    head = unpack_head(pack_head(world.engine.state, sequence=9, origin="test"))
+    payload = pack_placement(world.state(), 9)
+    (read, _) = unpack_placement(payload, head)
+    epoch, held = read.measuring.epoch, world.state().measuring.epoch
+    assert (epoch.key, epoch.began_us) == (held.key, held.began_us)
+    assert all(map(np.array_equal, epoch.measurement.arrays(), held.measurement.arrays()))
+    sums = held.measurement.totals.tobytes()
+    for wrong in (b"\xff" * len(sums), sums[:-8] + struct.pack("<d", float("inf"))):
+        with pytest.raises(SectionError, match="totals: expected finite numbers"):
+            unpack_placement(payload.replace(sums, wrong), head)
+    shorter = msgpack.unpackb(payload)
+    shorter["measured"]["buckets"] = shorter["measured"]["buckets"][:-8]
+    with pytest.raises(SectionError, match="buckets: expected 5376 doubles"):
+        unpack_placement(msgpack.packb(shorter), head)

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bandit.measuring import Measuring
 from bandit.sections import Footer, SectionError, pack_head, pack_placement, unpack_head, unpack_placement
 from tests.core.snapshots import LISTED, migrated
 from tests.core.world import World, simple
@@ -22,6 +23,8 @@ Read = Callable[[bytes], object]
 def originals() -> dict[str, tuple[bytes, Read]]:
     """A payload of each kind, and what reads it."""
     state = migrated().engine.state
+    policies = len(state.placements["p"].config.policies)
+    state.placements["p"].measuring = Measuring(policies)  # thousands of doubles, of which any is one
     head = pack_head(state, sequence=7, origin="test")
     known = unpack_head(head)
     section = pack_placement(state.placements["p"], 9)

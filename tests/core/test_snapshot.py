@@ -33,12 +33,16 @@ KEPT = sorted(FOLDER.glob("snapshots-v*/*.snapshot"))
 
 
 def small() -> State:
-    """The state of the page's example: two arms, of which the second was shown once and clicked."""
+    """The state of the page's example: two arms, of which the second was shown once and clicked.
+
+    Without what is measured, which takes more bytes than a page has.
+    """
     configured = config(home=simple(features={"returning": {"kind": "boolean"}}))
     (schema,) = configured.placements.values()
     made = decision(
         schema_id=schema.schema_id, time_us=NOW + SECOND, arm=1, policy=0, stratum=0, propensity=0.5,
-        probabilities=(0.5,), x=struct.pack("<2H2f", 0, 1, 1.0, 1.0), deferred=False,
+        probabilities=(0.5,), overlaps=(), x=struct.pack("<2H2f", 0, 1, 1.0, 1.0), deferred=False,
+        in_scope=False,
     )  # fmt: skip
     state = State(2**20, replaying=True)
     apply(state, Configured(configured, NOW))

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.server.damage import flip, invoke
 
 from server.exit_codes import ExitCode
 from tests.core.world import hero, simple
+from tests.server.damage import flip, invoke
 from tests.server.stored import Stored
 
 
