@@ -146,9 +146,10 @@ def sealed(payloads: Sequence[bytes], before: int) -> tuple[bytearray, int]:
 
     There is at least one. All at once they take a fifth of the time that `frame` takes for one by one.
     """
-    lengths = np.array([len(payload) for payload in payloads])
-    data = bytearray(int(lengths.sum()) + FRAME_BYTES * len(payloads))
-    crc = seal(np.frombuffer(b"".join(payloads), np.uint8), lengths, np.frombuffer(data, np.uint8), before)
+    joined = b"".join(payloads)
+    lengths = np.fromiter(map(len, payloads), np.int64, len(payloads))
+    data = bytearray(len(joined) + FRAME_BYTES * len(payloads))
+    crc = seal(np.frombuffer(joined, np.uint8), lengths, np.frombuffer(data, np.uint8), before)
     return data, crc
 
 

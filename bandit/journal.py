@@ -138,6 +138,8 @@ class Journal:
         files: Files | None = None,
     ) -> None:
         self.files = files or Files()
+        self.left = 0
+        """bytes of frames, 8 each included, for which this segment has room"""
         self.synced = sequence - 1
         """the last sequence number that is known to be on the disk"""
         self.syncs: set[Sync] = set()
@@ -155,7 +157,6 @@ class Journal:
         self._note = _NONE
         self._allocations: list[Allocation] = []
         self._offset = HEADER_BYTES
-        self._left = 0
         self._payloads: list[bytes] = []
         self._flushed = sequence - 1
         self._chain = chain
@@ -176,11 +177,11 @@ class Journal:
     @property
     def ends_soon(self) -> bool:
         """Whether the last quarter of this segment is being written."""
-        return 4 * self._left < self._frames_bytes
+        return 4 * self.left < self._frames_bytes
 
     def room(self, bytes_in_all: int) -> bool:
         """Whether frames of so many bytes, 8 each included, can be appended without asking for space."""
-        return bytes_in_all <= self._left or (bytes_in_all <= self._frames_bytes and self.ahead)
+        return bytes_in_all <= self.left or (bytes_in_all <= self._frames_bytes and self.ahead)
 
     def reserve(self, bytes_in_all: int) -> None:
         """Make sure that frames of so many bytes can be appended; without room, allocate here and now.
@@ -207,9 +208,9 @@ class Journal:
         if not 1 <= len(payload) <= self.payload_bytes_max:
             raise ValueError(f"a payload of {len(payload)} bytes; expected 1 to {self.payload_bytes_max}")
         size = FRAME_BYTES + len(payload)
-        if size > self._left:
+        if size > self.left:
             self.rotate()
-        self._left -= size
+        self.left -= size
         self._payloads.append(payload)
         return self._flushed + len(self._payloads)
 
@@ -240,7 +241,7 @@ class Journal:
         What was not synced of this segment is synced here and now, and two small syncs follow: run a Sync
         elsewhere just before to make it short. No other segment is allocated (`begin_allocation`).
         """
-        if self._left == self._frames_bytes:
+        if self.left == self._frames_bytes:
             return
         self.reserve(self._frames_bytes)
         self.flush()
@@ -339,7 +340,7 @@ class Journal:
         self.files.rename(ahead.path, self._folder / name_of(self.position.sequence))
         self.files.fsync_dir(self._folder)
         self._offset = HEADER_BYTES
-        self._left = self._frames_bytes
+        self.left = self._frames_bytes
 
 
 def trim(

@@ -130,7 +130,8 @@ class Store:
 
     def takes(self) -> bool:
         """Whether there is room for what one more call may have to record."""
-        return self._journal.room(RECORD_BYTES_MAX) or self._room_made()
+        journal = self._journal
+        return journal.left >= RECORD_BYTES_MAX or journal.room(RECORD_BYTES_MAX) or self._room_made()
 
     def __call__(self, record: Record, packed: bytes | None = None) -> None:
         """Take a record; `packed`: its decision, packed, if that is at hand.
@@ -138,7 +139,7 @@ class Store:
         Raises BanditError JOURNAL_FULL, or ConfigError for one that is too large.
         """
         payload = encode(record, packed)
-        if isinstance(record, Configured):
+        if packed is None and isinstance(record, Configured):
             _check_size(len(payload), self._journal.payload_bytes_max)
         try:
             self._journal.append(payload)
