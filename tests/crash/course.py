@@ -5,7 +5,7 @@ flushed (so that a reply could leave) and synced, and which replies left. It out
 """
 
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 
@@ -60,8 +60,24 @@ class History:
     synced: int = 0
     chosen: list[Choice] = field(default_factory=list)
     told: list[Told] = field(default_factory=list)
+    recorded: dict[str, int] = field(default_factory=dict)
+    """the last record by the reply to each choice"""
+    lost: list[Choice] = field(default_factory=list)
+    """choices whose records a power cut took"""
     now: int = NOW
     processes: int = 0
+
+    def copied(self, folder: Path) -> "History":
+        """The same history of another directory, which may go on in its own way."""
+        return replace(
+            self,
+            folder=folder,
+            records=list(self.records),
+            chosen=list(self.chosen),
+            told=list(self.told),
+            recorded=dict(self.recorded),
+            lost=list(self.lost),
+        )
 
     def expected(self, through: int) -> list[object]:
         """The state of the first records, by nothing but `apply`."""
@@ -144,6 +160,7 @@ class Process:
         self.reply()
         if recorded:
             history.chosen.append(choice)
+            history.recorded[choice.decision_id] = history.flushed
 
     def tell(self, back: int, event: str = "click", value: float = 1.0, event_id: str = "") -> None:
         """An event of the decision so many decisions ago, acknowledged."""
@@ -157,7 +174,10 @@ class Process:
             self.history.told.append(told)
 
     def tell_again(self, through: int) -> None:
-        """Every event that was acknowledged with a record up to `through`: nothing new."""
+        """Every event that was acknowledged with a record up to `through`, and events of what was lost.
+
+        Nothing comes of them.
+        """
         before = len(self.history.records)
         for told in self.history.told:
             if told.sequence <= through:
@@ -167,6 +187,9 @@ class Process:
                 assert outcome in (Outcome.DUPLICATE, Outcome.LATE, Outcome.UNRECORDED), outcome
                 if outcome is Outcome.UNRECORDED:
                     assert told.choice.arm == "b"
+        for choice in self.history.lost:
+            outcome = self.engine.reward(choice.decision_id, "click", 1.0, "", self.history.now)
+            assert outcome in (Outcome.UNRECORDED, Outcome.LATE), outcome
         assert len(self.history.records) == before
 
     def traffic(self) -> None:
@@ -243,6 +266,8 @@ def check_recovered(history: History, found: Store, least: int | None = None) ->
     assert snapshot(found.state) == history.expected(through)
     del history.records[through:]
     history.told = [told for told in history.told if told.sequence <= through]
+    history.lost += [choice for choice in history.chosen if history.recorded[choice.decision_id] > through]
+    history.chosen = [choice for choice in history.chosen if history.recorded[choice.decision_id] <= through]
     history.flushed = history.synced = through
 
 

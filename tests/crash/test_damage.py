@@ -7,7 +7,6 @@ refuses, and a refusal has changed nothing.
 import random
 import re
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +37,7 @@ def history(tmp_path: Path) -> History:
 def copied(history: History, folder: Path) -> History:
     """The same directory once more, with a history of its own."""
     shutil.copytree(history.folder, folder)
-    return replace(history, folder=folder, records=list(history.records), told=list(history.told))
+    return history.copied(folder)
 
 
 def refusal(history: History) -> str:

@@ -3,7 +3,6 @@
 Fault 1, and what `--fsync` promises. The disk keeps what was not synced, or loses it, or keeps parts of it.
 """
 
-import copy
 import random
 from contextlib import suppress
 from pathlib import Path
@@ -44,16 +43,16 @@ def after_cut(history: History, disk: PowerDisk, target: Path, rng: random.Rando
     """The history of what is found in `target` when the power is back."""
     disk.another_process()
     disk.cut(target, rng)
-    found = copy.copy(history)
-    found.folder, found.records, found.told = target, list(history.records), list(history.told)
-    return found
+    return history.copied(target)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_power_cut_at_each_call(tmp_path: Path, seed: int) -> None:
-    """Fault 1: all that was synced is found after it, bit for bit; also after a second one soon after."""
+def test_power_cut_at_each_call(tmp_path: Path) -> None:
+    """Fault 1: all that was synced is found after it, bit for bit; also after a second one soon after.
+
+    Events of decisions that it took come to nothing.
+    """
     for stop in stops(whole(tmp_path / "whole"), half=False):
-        rng = random.Random(f"{seed} {stop}")
+        rng = random.Random(stop)
         folder = tmp_path / f"{stop}"
         history = after_cut(*killed_at(folder, stop), folder / "cut", rng)
         disk = PowerDisk(history.folder)
