@@ -2,7 +2,16 @@
 
 from bandit.decision import Decision
 from bandit.ledger import Ledger
-from bandit.records import Configured, Decided, Exposed, Record, Rewarded, Started, StratumOpened
+from bandit.records import (
+    Configured,
+    Decided,
+    Exposed,
+    RampMoved,
+    Record,
+    Rewarded,
+    Started,
+    StratumOpened,
+)
 from bandit.state import Located, State
 from bandit.strata import Stratum
 
@@ -29,6 +38,10 @@ def apply(state: State, record: Record, *, held: bool = False) -> None:
                 placement.strata.open(
                     Stratum(placement.config, placement.strata.next_index, mask, in_scope=in_scope)
                 )
+        case RampMoved(name, move):
+            state.time_us = move.time_us
+            if not held:
+                state.placements[name].move_ramp(move)
         case Configured(config, time_us):
             state.time_us = time_us
             state.configure(config, time_us)

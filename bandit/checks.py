@@ -5,7 +5,14 @@ from collections.abc import Sequence
 
 from bandit.config import EXPOSURE, Placement
 from bandit.errors import BanditError, Reason
-from bandit.limits import CONTEXT_ENTRIES_MAX, EVENT_ID_BYTES_MAX, EVENT_VALUE_MAX, UNIT_BYTES_MAX
+from bandit.limits import (
+    ACTOR_BYTES_MAX,
+    CONTEXT_ENTRIES_MAX,
+    EVENT_ID_BYTES_MAX,
+    EVENT_VALUE_MAX,
+    REASON_BYTES_MAX,
+    UNIT_BYTES_MAX,
+)
 from bandit.placement import PlacementState
 
 
@@ -67,6 +74,18 @@ def no_eligible_arm(state: PlacementState, arms: Sequence[str]) -> BanditError:
         "active arm no 'when' condition"
     )
     return BanditError(Reason.NO_ELIGIBLE_ARM, message, placement=name)
+
+
+def check_move(state: PlacementState, reason: str, actor: str) -> None:
+    """Refuse a move of a ramp that is not there, or that nobody explains."""
+    name = state.config.name
+    if state.config.ramp is None:
+        message = f"placement '{name}' has no ramp: there is nothing to hold or to resume"
+        raise BanditError(Reason.RAMP_ABSENT, message, placement=name)
+    for what, text, size in (("reason", reason, REASON_BYTES_MAX), ("actor", actor, ACTOR_BYTES_MAX)):
+        if not 0 < len(text.encode("utf-8", "surrogatepass")) <= size:
+            message = f"a move of a ramp needs a {what} of 1 to {size} bytes: it is what the history will say"
+            raise BanditError(Reason.MOVE_UNEXPLAINED, message, placement=name)
 
 
 def journal_full() -> BanditError:

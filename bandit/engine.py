@@ -22,7 +22,17 @@ from bandit.hashing import Draws, SaltedHash, UnitHashes
 from bandit.limits import CONTEXT_ENTRIES_MAX, LEDGER_BYTES_MAX, UNIT_BYTES_MAX
 from bandit.migrate import problems_between
 from bandit.placement import PlacementState
-from bandit.records import Configured, Decided, Exposed, Record, Rewarded, Started, StratumOpened
+from bandit.ramp import Move, RampStatus
+from bandit.records import (
+    Configured,
+    Decided,
+    Exposed,
+    RampMoved,
+    Record,
+    Rewarded,
+    Started,
+    StratumOpened,
+)
 from bandit.state import Located, State
 from bandit.strata import OVERFLOW, Stratum
 from bandit.token import Keys, Sealer
@@ -182,6 +192,22 @@ class Engine:
         if problems:
             raise ConfigError(tuple(problems))
         self._commit(Configured(config, self._not_before(now_us)))
+
+    def move_ramp(self, placement: str, status: RampStatus, reason: str, actor: str, now_us: int) -> bool:
+        """Hold, resume or take back a ramp; return whether that changed anything.
+
+        Raises BanditError PLACEMENT_UNKNOWN, RAMP_ABSENT, MOVE_UNEXPLAINED, JOURNAL_FULL.
+        """
+        state = self.state.placements.get(placement)
+        if state is None:
+            raise checks.placement_unknown(placement)
+        checks.check_move(state, reason, actor)
+        self._check_journal()
+        if not state.ramp_clock.follows(status):
+            return False
+        move = Move(self._not_before(now_us), status, reason, actor)
+        self._commit(RampMoved(state.config.name, move))
+        return True
 
     def rekey(self, keys: Keys) -> bool:
         """Seal and open tokens with other keys from the next call on; return whether they are others.

@@ -34,6 +34,12 @@ PAYLOAD_BYTES_MAX = 12_288
 CONTEXT_ENTRIES_MAX = 256
 """Categories plus numbers in one request: four times FEATURES_MAX, room for clients ahead of us."""
 
+REASON_BYTES_MAX = 512
+"""Bytes of the reason for which an operator moves a ramp: a few sentences."""
+
+ACTOR_BYTES_MAX = 128
+"""Bytes of who moves it: a name, an address."""
+
 UNIT_BYTES_MAX = 512
 """Bytes of a unit. Longer than any cookie value in use; hashing it stays below a microsecond."""
 

@@ -99,6 +99,8 @@ def migrated(held: PlacementState, config: Placement, now_us: int) -> PlacementS
     state.started_us = (
         held.started_us if old.ramp else None
     )  # a ramp that is added begins at its own beginning
+    if old.ramp and config.ramp:
+        state.ramp_clock = held.ramp_clock
     state.retired |= held.retired | _ended(old, config)
     state.events = _numbered(held.events, config)
     _carry(held.counters, state.counters, arms, _positions(_policies(config), _policies(old)))

@@ -18,7 +18,7 @@ from bandit.measuring import Measuring
 from bandit.model import LinearModels
 from bandit.policies.linear import plan, priors
 from bandit.policies.thompson import Thompson
-from bandit.ramp import Router, learned_share
+from bandit.ramp import Move, RampClock, Router, learned_share, start_of
 from bandit.strata import Strata, Stratum
 from bandit.tally import Floats, Forgetting, Tally
 
@@ -57,6 +57,7 @@ class PlacementState:
         self.retired = frozenset(arm.id for arm in config.arms if arm.state is ArmState.RETIRED)
         self.born_us = now_us
         self.started_us: int | None = None
+        self.ramp_clock = RampClock()
         self.latest_us = now_us
         self.counters = Counters.zeros(len(config.policies), len(config.arms), config.reward.values)
         self._thompson = Thompson(config, self.forgetting) if _has_thompson(config) else None
@@ -80,7 +81,9 @@ class PlacementState:
     def share(self, now_us: int, *, in_scope: bool = True) -> float:
         """Return the learned share now."""
         ramp = self.config.ramp
-        return learned_share(ramp, self.started_us, now_us) if ramp and in_scope else 0.0
+        if ramp is None or not in_scope:
+            return 0.0
+        return learned_share(ramp, self.started_us, now_us, self.ramp_clock)
 
     def shares(self, now_us: int) -> Floats:
         """Return every policy's share (policies,) now, within the ramp's scope."""
@@ -129,6 +132,11 @@ class PlacementState:
         self.counters.exposures[arm] += 1
         if self.started_us is None:
             self.started_us = max(time_us, self.latest_us)  # a confirmed decision may be older than the ramp
+
+    def move_ramp(self, move: Move) -> None:
+        """Change what the ramp does. Nothing without one: a configuration took it away."""
+        if self.config.ramp is not None:
+            self.ramp_clock.move(move, start_of(self.config.ramp, self.started_us))
 
     def measure(self, decision: Decision, schema: Placement) -> None:
         """Count a decision that was exposed, made under `schema`, where the ramp is at work."""

@@ -5,6 +5,9 @@ if the position lies below the learned share, else by static. So a growing share
 unit never moves from one learned policy to another.
 """
 
+from enum import IntEnum
+from typing import NamedTuple
+
 import numpy as np
 
 from bandit.config import Placement, Ramp
@@ -15,17 +18,87 @@ STATIC_INDEX = 0
 """Every placement's policies begin with static."""
 
 
-def learned_share(ramp: Ramp, started_us: int | None, now_us: int) -> float:
+class RampStatus(IntEnum):
+    """What a ramp does. The numbers are those of the journal and of the protocol."""
+
+    RUNNING = 1
+    HELD = 2
+    """Its clock stands still: the share stays as it is."""
+    STATIC = 3
+    """Everyone sees static, until it is resumed; it then begins again at its beginning."""
+
+
+class Move(NamedTuple):
+    """One change of a ramp's status, by whom and why."""
+
+    time_us: int
+    status: RampStatus
+    reason: str
+    actor: str
+
+
+MOVES_KEPT = 50
+"""Moves of a ramp that are remembered; the journal has had all of them."""
+
+
+class RampClock:
+    """How much of the time since its start a ramp has been running.
+
+    `stopped_us`: how long it stood still before; `since_us`: since when it does now. `moves`: the last ones.
+    """
+
+    __slots__ = ("moves", "since_us", "status", "stopped_us")
+
+    def __init__(self) -> None:
+        self.status = RampStatus.RUNNING
+        self.stopped_us = 0
+        self.since_us = 0
+        self.moves: tuple[Move, ...] = ()
+
+    def follows(self, status: RampStatus) -> bool:
+        """Whether a move to this status would change anything: what is static already is not held."""
+        if status is RampStatus.HELD:
+            return self.status is RampStatus.RUNNING
+        return status is not self.status
+
+    def move(self, move: Move, start_us: int | None) -> None:
+        """Change the status; `start_us` is when the ramp began, None if it has not."""
+        if move.status is RampStatus.RUNNING:
+            held = self.status is RampStatus.HELD
+            begin_us = self.since_us if held else start_us
+            if start_us is not None and begin_us is not None:
+                begin_us = max(begin_us, start_us)
+                self.stopped_us = (self.stopped_us if held else 0) + max(0, move.time_us - begin_us)
+        elif self.status is RampStatus.RUNNING or move.status is RampStatus.STATIC:
+            self.since_us = move.time_us
+        self.status = move.status
+        self.moves = (*self.moves, move)[-MOVES_KEPT:]
+
+    def passed_us(self, start_us: int, now_us: int) -> int:
+        """Return for how long the ramp has been running at `now_us`."""
+        end_us = self.since_us if self.status is RampStatus.HELD else now_us
+        return max(0, end_us - start_us - self.stopped_us)
+
+
+def start_of(ramp: Ramp, started_us: int | None) -> int | None:
+    """Return when a ramp begins: as configured, else with the placement's first exposure."""
+    return ramp.start_us if ramp.start_us is not None else started_us
+
+
+def learned_share(ramp: Ramp, started_us: int | None, now_us: int, clock: RampClock | None = None) -> float:
     """Return the learned share in scope at `now_us`: nothing before a configured start, then `from` to `to`.
 
-    `started_us` is the placement's first exposure, which starts a ramp that has no start of its own.
+    `started_us` is the placement's first exposure, which starts a ramp that has no start of its own. `clock`
+    knows of the times in which it stood still.
     """
     if ramp.start_us is not None and now_us < ramp.start_us:
         return 0.0
-    start_us = ramp.start_us if ramp.start_us is not None else started_us
+    if clock is not None and clock.status is RampStatus.STATIC:
+        return 0.0
+    start_us = start_of(ramp, started_us)
     if start_us is None or now_us <= start_us:
         return ramp.share_from
-    passed_us = now_us - start_us
+    passed_us = clock.passed_us(start_us, now_us) if clock is not None else now_us - start_us
     progress = passed_us / ramp.over_us if passed_us < ramp.over_us else 1.0
     return ramp.share_from + (ramp.share_to - ramp.share_from) * progress
 

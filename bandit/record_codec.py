@@ -14,10 +14,28 @@ from typing import NoReturn
 from bandit.config import Config, ConfigError, combine, parse
 from bandit.decision import START_BYTES, Decision, layout_of, unpack
 from bandit.features import ENTRY_BYTES
-from bandit.limits import ARMS_MAX, COLUMNS_MAX, FEATURES_MAX, NAME_BYTES_MAX, POLICIES_MAX
-from bandit.records import Configured, Decided, Exposed, Record, Rewarded, Started, StratumOpened
+from bandit.limits import (
+    ACTOR_BYTES_MAX,
+    ARMS_MAX,
+    COLUMNS_MAX,
+    FEATURES_MAX,
+    NAME_BYTES_MAX,
+    POLICIES_MAX,
+    REASON_BYTES_MAX,
+)
+from bandit.ramp import Move, RampStatus
+from bandit.records import (
+    Configured,
+    Decided,
+    Exposed,
+    RampMoved,
+    Record,
+    Rewarded,
+    Started,
+    StratumOpened,
+)
 
-STARTED, CONFIGURED, STRATUM_OPENED, DECIDED, EXPOSED, REWARDED = 1, 2, 3, 4, 5, 6
+STARTED, CONFIGURED, STRATUM_OPENED, DECIDED, EXPOSED, REWARDED, RAMP_MOVED = 1, 2, 3, 4, 5, 6, 7
 """The kinds. 0 is none of them, so that zeros are never taken for a record."""
 
 _MASK_BYTES = ARMS_MAX // 8
@@ -27,6 +45,7 @@ _STRATUM_OPENED = Struct(f"<BB{_MASK_BYTES}s")
 _DECIDED = Struct(f"<B{START_BYTES}sQdd")
 _EXPOSED = Struct(f"<B{START_BYTES}sQq")
 _REWARDED = Struct(f"<B{START_BYTES}sQqdQB")
+_RAMP_MOVED = Struct("<BqBBHB")
 
 _DECISION_BYTES = 43
 """Of a packed decision without its lists, origin and x. Fields of it, by the byte where they begin:"""
@@ -66,6 +85,9 @@ def encode(record: Record, packed: bytes | None = None) -> bytes:
         case StratumOpened(placement, mask, in_scope):
             bits = mask.to_bytes(_MASK_BYTES, "little")
             return _STRATUM_OPENED.pack(STRATUM_OPENED, in_scope, bits) + placement.encode()
+        case RampMoved(placement, (time_us, status, reason, actor)):
+            texts = [text.encode() for text in (placement, reason, actor)]
+            return _RAMP_MOVED.pack(RAMP_MOVED, time_us, status, *map(len, texts)) + b"".join(texts)
         case Configured(config, time_us):
             return _CONFIGURED.pack(CONFIGURED, time_us) + _written(config)
         case Started(start, time_us):
@@ -133,6 +155,25 @@ def _rewarded(payload: bytes) -> Rewarded:
     return Rewarded(_decision(payload, end, start, counter), event, value, id_key, time_us)
 
 
+def _ramp_moved(payload: bytes) -> RampMoved:
+    _, time_us, status, *sizes = _RAMP_MOVED.unpack_from(payload)
+    if status not in set(RampStatus):
+        raise RecordError(9, f"the ramp's status is {status}: expected 1 to {max(RampStatus)}")
+    at, texts = _RAMP_MOVED.size, []
+    bounds = (NAME_BYTES_MAX, REASON_BYTES_MAX, ACTOR_BYTES_MAX)
+    for what, size, size_max in zip(("placement", "reason", "actor"), sizes, bounds, strict=True):
+        if not 0 < size <= size_max:
+            raise RecordError(at, f"the {what} has {size} bytes: expected 1 to {size_max}")
+        if at + size > len(payload):
+            raise RecordError(len(payload), f"the record ends within the {what}")
+        texts.append(_text(payload, at, at + size, f"the {what}"))
+        at += size
+    if at < len(payload):
+        raise RecordError(at, f"{len(payload) - at} bytes follow the record's last")
+    placement, reason, actor = texts
+    return RampMoved(placement, Move(time_us, RampStatus(status), reason, actor))
+
+
 _KINDS: dict[int, tuple[Struct, Callable[[bytes], Record]]] = {
     STARTED: (_STARTED, _started),
     CONFIGURED: (_CONFIGURED, _configured),
@@ -140,6 +181,7 @@ _KINDS: dict[int, tuple[Struct, Callable[[bytes], Record]]] = {
     DECIDED: (_DECIDED, _decided),
     EXPOSED: (_EXPOSED, _exposed),
     REWARDED: (_REWARDED, _rewarded),
+    RAMP_MOVED: (_RAMP_MOVED, _ramp_moved),
 }
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from bandit.config import Config
 from bandit.decision import Decision
+from bandit.ramp import Move
 
 
 class Started(NamedTuple):
@@ -56,4 +57,11 @@ class Rewarded(NamedTuple):
     time_us: int
 
 
-Record = Started | Configured | StratumOpened | Decided | Exposed | Rewarded
+class RampMoved(NamedTuple):
+    """A placement's ramp was held, resumed or taken back to static."""
+
+    placement: str
+    move: Move
+
+
+Record = Started | Configured | StratumOpened | Decided | Exposed | Rewarded | RampMoved

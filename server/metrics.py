@@ -146,6 +146,9 @@ class _PlacementFamilies:
         self.share = GaugeMetricFamily(
             "banditd_share", "fraction of units in the ramp's scope", labels=["placement", "policy"]
         )
+        self.ramp = GaugeMetricFamily(
+            "banditd_ramp_state", "1 running, 2 held, 3 back to static", labels=["placement"]
+        )
         self.degraded = _counter(
             "degraded", "pmfs answered as static because the model was unusable", "policy"
         )
@@ -164,7 +167,7 @@ class _PlacementFamilies:
     def all(self) -> list[Metric]:
         """Every family."""
         return [
-            self.decisions, self.exposures, self.rewards, self.reward, self.share, self.degraded,
+            self.decisions, self.exposures, self.rewards, self.reward, self.share, self.ramp, self.degraded,
             self.unknown_features, self.unknown_arms, self.strata_overflow, self.unrecorded, self.drift,
         ]  # fmt: skip
 
@@ -182,6 +185,8 @@ class _PlacementFamilies:
                 self.decisions.add_metric([name, policy.name, arm], count)
             self.degraded.add_metric([name, policy.name], degraded)
             self.share.add_metric([name, policy.name], share)
+        if config.ramp is not None:
+            self.ramp.add_metric([name], int(state.ramp_clock.status))
         by_arm = zip(arms, counters.exposures, counters.reward_sum, strict=True)
         for arm, exposures, reward in by_arm:
             self.exposures.add_metric([name, arm], exposures)

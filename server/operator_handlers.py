@@ -2,12 +2,15 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 
+import structlog
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from bandit.config import Arm, ArmState
 from bandit.engine import Engine
 from bandit.errors import BanditError, Reason
 from bandit.placement import PlacementState
+from bandit.ramp import RampStatus
 from bandit.report import report
 from server import limits
 from server.codec import decode
@@ -28,6 +31,13 @@ ARM_STATES = {
 }
 
 
+RAMP_STATES = {
+    RampStatus.RUNNING: pb.RAMP_STATE_RUNNING,
+    RampStatus.HELD: pb.RAMP_STATE_HELD,
+    RampStatus.STATIC: pb.RAMP_STATE_STATIC,
+}
+
+
 class OperatorHandlers:
     """The methods of the service. What they act on is set while calls are served."""
 
@@ -44,6 +54,8 @@ class OperatorHandlers:
                 f"/{SERVICE}/ListPlacements": self.list_placements,
                 f"/{SERVICE}/ReloadConfig": self.reload_config,
                 f"/{SERVICE}/GetReport": self.get_report,
+                f"/{SERVICE}/HoldRamp": self.hold_ramp,
+                f"/{SERVICE}/ResumeRamp": self.resume_ramp,
                 f"/{SERVICE}/TakeSnapshot": self.take_snapshot,
             }
         )
@@ -65,6 +77,42 @@ class OperatorHandlers:
         name = decode(pb.GetReportRequest, data, limits.MESSAGE_BYTES_MAX).placement
         state = _known(engine.state.placements.get(name), name)
         return report_message(report(state, self._now_us())).SerializeToString()
+
+    def hold_ramp(self, data: bytes) -> Awaitable[bytes]:
+        """HoldRampRequest → HoldRampResponse."""
+        engine = ready(self.engine)
+        asked = decode(pb.HoldRampRequest, data, limits.MESSAGE_BYTES_MAX)
+        status = RampStatus.STATIC if asked.back_to_static else RampStatus.HELD
+        self._move(engine, asked, status)
+        return self._settled(pb.HoldRampResponse(ramp=self._ramp(engine, asked.placement)))
+
+    def resume_ramp(self, data: bytes) -> Awaitable[bytes]:
+        """ResumeRampRequest → ResumeRampResponse."""
+        engine = ready(self.engine)
+        asked = decode(pb.ResumeRampRequest, data, limits.MESSAGE_BYTES_MAX)
+        self._move(engine, asked, RampStatus.RUNNING)
+        return self._settled(pb.ResumeRampResponse(ramp=self._ramp(engine, asked.placement)))
+
+    def _move(
+        self, engine: Engine, asked: pb.HoldRampRequest | pb.ResumeRampRequest, status: RampStatus
+    ) -> None:
+        if engine.move_ramp(asked.placement, status, asked.reason, asked.actor, self._now_us()):
+            structlog.get_logger().warning(
+                "ramp moved",
+                placement=asked.placement,
+                to=status.name,
+                reason=asked.reason,
+                actor=asked.actor,
+            )
+
+    def _ramp(self, engine: Engine, name: str) -> pb.RampStatus:
+        return _placement(engine.state.placements[name], self._now_us()).ramp
+
+    async def _settled(self, message: Message) -> bytes:
+        """Answer when what was recorded may be acknowledged."""
+        assert self.durability is not None  # noqa: S101 - as in _reload
+        await self.durability.settled()
+        return message.SerializeToString()
 
     def reload_config(self, data: bytes) -> Awaitable[bytes]:
         """ReloadConfigRequest → ReloadConfigResponse, when the files have been read."""
@@ -125,6 +173,15 @@ def _placement(state: PlacementState, now_us: int) -> pb.PlacementStatus:
         started_us = config.ramp.start_us if config.ramp.start_us is not None else state.started_us
         if started_us is not None:
             status.ramp.start_time.CopyFrom(_timestamp(started_us))
+        clock = state.ramp_clock
+        status.ramp.state = RAMP_STATES[clock.status]
+        for move in clock.moves:
+            status.ramp.moves.add(
+                time=_timestamp(move.time_us),
+                state=RAMP_STATES[move.status],
+                reason=move.reason,
+                actor=move.actor,
+            )
     return status
 
 

@@ -34,6 +34,13 @@ class PolicyKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     POLICY_KIND_THOMPSON: _ClassVar[PolicyKind]
     POLICY_KIND_LINEAR_THOMPSON: _ClassVar[PolicyKind]
     POLICY_KIND_LINUCB: _ClassVar[PolicyKind]
+
+class RampState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    RAMP_STATE_UNSPECIFIED: _ClassVar[RampState]
+    RAMP_STATE_RUNNING: _ClassVar[RampState]
+    RAMP_STATE_HELD: _ClassVar[RampState]
+    RAMP_STATE_STATIC: _ClassVar[RampState]
 REWARD_OUTCOME_UNSPECIFIED: RewardOutcome
 REWARD_OUTCOME_APPLIED: RewardOutcome
 REWARD_OUTCOME_DUPLICATE: RewardOutcome
@@ -49,6 +56,10 @@ POLICY_KIND_UNIFORM: PolicyKind
 POLICY_KIND_THOMPSON: PolicyKind
 POLICY_KIND_LINEAR_THOMPSON: PolicyKind
 POLICY_KIND_LINUCB: PolicyKind
+RAMP_STATE_UNSPECIFIED: RampState
+RAMP_STATE_RUNNING: RampState
+RAMP_STATE_HELD: RampState
+RAMP_STATE_STATIC: RampState
 
 class ChooseRequest(_message.Message):
     __slots__ = ("placement", "unit", "categories", "numbers", "arms", "defer_exposure")
@@ -207,12 +218,28 @@ class PolicyStatus(_message.Message):
     def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[PolicyKind, str]] = ..., share: _Optional[float] = ...) -> None: ...
 
 class RampStatus(_message.Message):
-    __slots__ = ("share", "start_time")
+    __slots__ = ("share", "start_time", "state", "moves")
     SHARE_FIELD_NUMBER: _ClassVar[int]
     START_TIME_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    MOVES_FIELD_NUMBER: _ClassVar[int]
     share: float
     start_time: _timestamp_pb2.Timestamp
-    def __init__(self, share: _Optional[float] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    state: RampState
+    moves: _containers.RepeatedCompositeFieldContainer[RampMove]
+    def __init__(self, share: _Optional[float] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., state: _Optional[_Union[RampState, str]] = ..., moves: _Optional[_Iterable[_Union[RampMove, _Mapping]]] = ...) -> None: ...
+
+class RampMove(_message.Message):
+    __slots__ = ("time", "state", "reason", "actor")
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    time: _timestamp_pb2.Timestamp
+    state: RampState
+    reason: str
+    actor: str
+    def __init__(self, time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., state: _Optional[_Union[RampState, str]] = ..., reason: _Optional[str] = ..., actor: _Optional[str] = ...) -> None: ...
 
 class ReloadConfigRequest(_message.Message):
     __slots__ = ()
@@ -231,6 +258,40 @@ class ReloadConfigResponse(_message.Message):
     changed: _containers.RepeatedScalarFieldContainer[str]
     warnings: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, placement_count: _Optional[int] = ..., added: _Optional[_Iterable[str]] = ..., removed: _Optional[_Iterable[str]] = ..., changed: _Optional[_Iterable[str]] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class HoldRampRequest(_message.Message):
+    __slots__ = ("placement", "reason", "actor", "back_to_static")
+    PLACEMENT_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    BACK_TO_STATIC_FIELD_NUMBER: _ClassVar[int]
+    placement: str
+    reason: str
+    actor: str
+    back_to_static: bool
+    def __init__(self, placement: _Optional[str] = ..., reason: _Optional[str] = ..., actor: _Optional[str] = ..., back_to_static: _Optional[bool] = ...) -> None: ...
+
+class HoldRampResponse(_message.Message):
+    __slots__ = ("ramp",)
+    RAMP_FIELD_NUMBER: _ClassVar[int]
+    ramp: RampStatus
+    def __init__(self, ramp: _Optional[_Union[RampStatus, _Mapping]] = ...) -> None: ...
+
+class ResumeRampRequest(_message.Message):
+    __slots__ = ("placement", "reason", "actor")
+    PLACEMENT_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    placement: str
+    reason: str
+    actor: str
+    def __init__(self, placement: _Optional[str] = ..., reason: _Optional[str] = ..., actor: _Optional[str] = ...) -> None: ...
+
+class ResumeRampResponse(_message.Message):
+    __slots__ = ("ramp",)
+    RAMP_FIELD_NUMBER: _ClassVar[int]
+    ramp: RampStatus
+    def __init__(self, ramp: _Optional[_Union[RampStatus, _Mapping]] = ...) -> None: ...
 
 class GetReportRequest(_message.Message):
     __slots__ = ("placement",)

@@ -291,6 +291,16 @@ class OperatorServiceStub:
                 request_serializer=bandit_dot_v1_dot_bandit__pb2.GetReportRequest.SerializeToString,
                 response_deserializer=bandit_dot_v1_dot_bandit__pb2.GetReportResponse.FromString,
                 _registered_method=True)
+        self.HoldRamp = channel.unary_unary(
+                '/bandit.v1.OperatorService/HoldRamp',
+                request_serializer=bandit_dot_v1_dot_bandit__pb2.HoldRampRequest.SerializeToString,
+                response_deserializer=bandit_dot_v1_dot_bandit__pb2.HoldRampResponse.FromString,
+                _registered_method=True)
+        self.ResumeRamp = channel.unary_unary(
+                '/bandit.v1.OperatorService/ResumeRamp',
+                request_serializer=bandit_dot_v1_dot_bandit__pb2.ResumeRampRequest.SerializeToString,
+                response_deserializer=bandit_dot_v1_dot_bandit__pb2.ResumeRampResponse.FromString,
+                _registered_method=True)
         self.TakeSnapshot = channel.unary_unary(
                 '/bandit.v1.OperatorService/TakeSnapshot',
                 request_serializer=bandit_dot_v1_dot_bandit__pb2.TakeSnapshotRequest.SerializeToString,
@@ -332,6 +342,27 @@ class OperatorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def HoldRamp(self, request, context):
+        """Holds a placement's ramp where it is, or takes it back to static at once. It stays so, over restarts, until it is
+        resumed. Holding what is held already changes nothing.
+
+        NOT_FOUND            PLACEMENT_UNKNOWN
+        FAILED_PRECONDITION  RAMP_ABSENT: the placement has none.
+        INVALID_ARGUMENT     MOVE_UNEXPLAINED: no reason, or no actor.
+        UNAVAILABLE          JOURNAL_FULL
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeRamp(self, request, context):
+        """Lets a held ramp go on where it stood, and one that was taken back to static begin again at its beginning.
+        Errors as of HoldRamp.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def TakeSnapshot(self, request, context):
         """Takes a snapshot now, besides those that are taken by themselves, and answers when it is on the disk: before
         a backup, for instance. Calls are answered meanwhile.
@@ -359,6 +390,16 @@ def add_OperatorServiceServicer_to_server(servicer, server):
                     servicer.GetReport,
                     request_deserializer=bandit_dot_v1_dot_bandit__pb2.GetReportRequest.FromString,
                     response_serializer=bandit_dot_v1_dot_bandit__pb2.GetReportResponse.SerializeToString,
+            ),
+            'HoldRamp': grpc.unary_unary_rpc_method_handler(
+                    servicer.HoldRamp,
+                    request_deserializer=bandit_dot_v1_dot_bandit__pb2.HoldRampRequest.FromString,
+                    response_serializer=bandit_dot_v1_dot_bandit__pb2.HoldRampResponse.SerializeToString,
+            ),
+            'ResumeRamp': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeRamp,
+                    request_deserializer=bandit_dot_v1_dot_bandit__pb2.ResumeRampRequest.FromString,
+                    response_serializer=bandit_dot_v1_dot_bandit__pb2.ResumeRampResponse.SerializeToString,
             ),
             'TakeSnapshot': grpc.unary_unary_rpc_method_handler(
                     servicer.TakeSnapshot,
@@ -449,6 +490,60 @@ class OperatorService:
             '/bandit.v1.OperatorService/GetReport',
             bandit_dot_v1_dot_bandit__pb2.GetReportRequest.SerializeToString,
             bandit_dot_v1_dot_bandit__pb2.GetReportResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def HoldRamp(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bandit.v1.OperatorService/HoldRamp',
+            bandit_dot_v1_dot_bandit__pb2.HoldRampRequest.SerializeToString,
+            bandit_dot_v1_dot_bandit__pb2.HoldRampResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeRamp(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bandit.v1.OperatorService/ResumeRamp',
+            bandit_dot_v1_dot_bandit__pb2.ResumeRampRequest.SerializeToString,
+            bandit_dot_v1_dot_bandit__pb2.ResumeRampResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -11,7 +11,8 @@ from bandit.engine import Engine
 from bandit.errors import BanditError
 from bandit.limits import LEDGER_BYTES_MAX
 from bandit.model import LinearModels
-from bandit.records import Configured, Decided, Exposed, Record, Rewarded, Started, StratumOpened
+from bandit.ramp import RampStatus
+from bandit.records import Configured, Decided, Exposed, RampMoved, Record, Rewarded, Started, StratumOpened
 from bandit.state import State
 from tests.core.world import DAY, HOUR, KEYS, SECOND, START, Document, World, hero, simple, snapshot
 
@@ -42,6 +43,9 @@ def lived(half_life: str | None, rounds: int = 2_000) -> World:
         world.now += int(rng.exponential(20 * SECOND)) + (5 * HOUR if i % 700 == 650 else 0)
         if i % 500 == 499:
             world.reload(**configurations[i // 500 % 4 if i // 500 < 3 else 3])
+        if i % 90 == 60 and world.state().config.ramp:
+            status = [RampStatus.HELD, RampStatus.RUNNING, RampStatus.STATIC, RampStatus.RUNNING][i // 90 % 4]
+            world.engine.move_ramp("p", status, f"round {i}", "a test", world.now)
         name = "q" if "q" in world.engine.state.placements and rng.random() < 0.2 else "p"
         categories = {"platform": str(rng.choice(["web", "app", "tv", "new"])), "country": f"c{i % 9}"}
         numbers = {"history": float(rng.gamma(2.0, 200.0)), "returning": float(i % 2)}
@@ -96,7 +100,7 @@ def test_a_placement_that_holds_a_record_is_left_as_it_is() -> None:
 
 
 def _placement(state: State, record: Record) -> str:
-    if isinstance(record, StratumOpened):
+    if isinstance(record, StratumOpened | RampMoved):
         return record.placement
     assert isinstance(record, Decided | Exposed | Rewarded)
     return state.schemas[record.decision.schema_id].name
@@ -119,7 +123,7 @@ def test_records_rebuild_the_state_bit_for_bit(half_life: str | None) -> None:
     """Tallies, strata, ledger, exposures, retired ids of a replay equal those of the live state."""
     world = lived(half_life)
     assert {type(record) for record in world.journal} == {
-        Started, Configured, StratumOpened, Decided, Exposed, Rewarded,
+        Started, Configured, StratumOpened, Decided, Exposed, Rewarded, RampMoved,
     }  # fmt: skip
     replayed = State(LEDGER_BYTES_MAX)
     for record in world.journal:

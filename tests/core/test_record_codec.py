@@ -13,8 +13,9 @@ from bandit.apply import apply
 from bandit.config import Config, combine, parse
 from bandit.decision import Decision
 from bandit.limits import ARMS_MAX, FEATURES_MAX, LEDGER_BYTES_MAX, POLICIES_MAX
+from bandit.ramp import Move, RampStatus
 from bandit.record_codec import RecordError, decode, encode
-from bandit.records import Configured, Decided, Exposed, Record, Rewarded, Started, StratumOpened
+from bandit.records import Configured, Decided, Exposed, RampMoved, Record, Rewarded, Started, StratumOpened
 from bandit.state import State
 from server.config_files import load_text
 from tests.core.test_apply import lived
@@ -37,6 +38,7 @@ EXAMPLES: dict[str, Record] = {
     "Decided": Decided(DECISION, 0.25, 0.75),
     "Exposed": Exposed(DECISION, NOW + 1),
     "Rewarded": Rewarded(DECISION, "purchase", 49.5, 2**64 - 2, NOW + 2),
+    "RampMoved": RampMoved("home-hero", Move(NOW + 3, RampStatus.HELD, "sales fell ✓", "ada")),
 }
 BYTES = {name: encode(record) for name, record in EXAMPLES.items()}
 PACKED_AT = {"Decided": 41, "Exposed": 33, "Rewarded": 58}
@@ -80,6 +82,11 @@ records = st.one_of(
     st.builds(StratumOpened, names, st.integers(1, 2**ARMS_MAX - 1), st.booleans()),
     st.builds(lambda decision, within: Decided(decision, *within), decisions(), intervals),
     st.builds(Exposed, decisions(), times),
+    st.builds(
+        RampMoved,
+        names,
+        st.builds(Move, times, st.sampled_from(RampStatus), names, names),
+    ),
     st.builds(Rewarded, decisions(), names, finite, st.integers(0, 2**64 - 1), times),
 )
 
@@ -243,7 +250,7 @@ def cut(size: int) -> Callable[[bytes], bytes]:
 P = PACKED_AT["Decided"]
 REFUSED: list[tuple[str, Callable[[bytes], bytes], int, str]] = [
     ("Started", cut(0), 0, "there is nothing"),
-    ("Started", put(0, "B", 0), 0, "kind 0 is not known: expected one of [1, 2, 3, 4, 5, 6]"),
+    ("Started", put(0, "B", 0), 0, "kind 0 is not known: expected one of [1, 2, 3, 4, 5, 6, 7]"),
     ("Started", cut(24), 24, "expected at least 25 bytes for kind 1"),
     ("Started", lambda data: data + b"12", 25, "2 bytes follow"),
     ("StratumOpened", put(1, "B", 2), 1, "in_scope is 2"),
@@ -268,6 +275,10 @@ REFUSED: list[tuple[str, Callable[[bytes], bytes], int, str]] = [
     ("Rewarded", put(33, "d", float("inf")), 33, "the event's value is inf"),
     ("Rewarded", put(49, "B", 0), 50, "the event's name has 0 bytes"),
     ("Rewarded", cut(54), 54, "the record ends within the event's name: expected it up to byte 58"),
+    ("RampMoved", put(9, "B", 4), 9, "the ramp's status is 4: expected 1 to 3"),
+    ("RampMoved", put(11, "H", 600), 23, "the reason has 600 bytes: expected 1 to 512"),
+    ("RampMoved", cut(30), 30, "the record ends within the reason"),
+    ("RampMoved", lambda data: data + b"1", 40, "1 bytes follow"),
     ("Configured", cut(20), 10, "the configuration is not JSON: Unterminated"),
     ("Configured", put(9, "B", 255), 9, "the configuration is not ASCII"),
     ("Configured", lambda data: data[:9] + b"[]", 9, "the configuration is not an object"),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bandit.apply import apply
 from bandit.ledger import Ledger
-from bandit.records import Configured, Record, Started, StratumOpened
+from bandit.records import Configured, RampMoved, Record, Started, StratumOpened
 from bandit.sections import Footer, pack_head, pack_placement, restored, unpack_placement
 from bandit.snapshot import SnapshotWriter, read_snapshot
 from bandit.state import State
@@ -35,7 +35,7 @@ def placement_of(record: Record, state: State) -> str:
     match record:
         case Started() | Configured():
             return ""
-        case StratumOpened(placement):
+        case StratumOpened(placement) | RampMoved(placement):
             return placement
     return state.schemas[record.decision.schema_id].name
 

@@ -188,6 +188,12 @@ def snapshot(state: State) -> list[object]:
                 held.forgetting.origin_us,
                 sorted(held.retired),
                 (held.born_us, held.latest_us, held.events),
+                (
+                    held.ramp_clock.status,
+                    held.ramp_clock.stopped_us,
+                    held.ramp_clock.since_us,
+                    held.ramp_clock.moves,
+                ),
                 (held.measuring.epoch.key, held.measuring.epoch.began_us),
                 [array.tobytes() for array in held.measuring.epoch.measurement.arrays()],
                 [list(row) for row in held.counters.chosen],

@@ -86,6 +86,16 @@ CASES: dict[Reason | ShellReason, tuple[Code, Call]] = {
     Reason.VALUE_NOT_FINITE: (Code.INVALID_ARGUMENT, lambda s: reward(s, value=float("inf"))),
     Reason.VALUE_OUT_OF_RANGE: (Code.INVALID_ARGUMENT, lambda s: reward(s, value=1e308)),
     Reason.REWARD_CONFLICT: (Code.ALREADY_EXISTS, conflict),
+    Reason.RAMP_ABSENT: (
+        Code.FAILED_PRECONDITION,
+        lambda s: s.operator.HoldRamp(
+            pb.HoldRampRequest(placement="web-only", reason="r", actor="a"), timeout=WAIT_S
+        ),
+    ),
+    Reason.MOVE_UNEXPLAINED: (
+        Code.INVALID_ARGUMENT,
+        lambda s: s.operator.HoldRamp(pb.HoldRampRequest(placement="hero"), timeout=WAIT_S),
+    ),
     Reason.BATCH_TOO_LARGE: (
         Code.INVALID_ARGUMENT,
         lambda s: s.bandit.ChooseBatch(
