@@ -20,6 +20,9 @@ PERSONAL = frozenset({PolicyKind.LINEAR_THOMPSON, PolicyKind.LINUCB})
 NEARLY = 0.05
 """A step that certainly adds less than this part of what is earned without it adds nearly nothing."""
 
+NEARLY_ALL = 0.9
+"""A step earns nearly everything if it earns this part of what it and the next one gain over static."""
+
 WEIGHT_RHO_EXPOSURES = 10_000
 """Decisions at which the alarm about weights is at its sharpest."""
 
@@ -178,11 +181,13 @@ def _step(judge: _Judge, policies: tuple[Policy, ...], before: int, best: int, w
     difference = judge.interval(estimate)
     name, other = policies[best].name, policies[before].name
     base = measurement.value(before) if label is Label.OK else None
-    sentence = _sentence(label, difference, base.mean if base else 0.0)
+    gained = judge.interval(measurement.uplift(before)) if label is Label.OK and before else None
+    sentence = _sentence(label, difference, base.mean if base else 0.0, gained)
     return Step(name, other, difference, f"{what} ({name}) against {other}: {sentence}")
 
 
-def _sentence(label: Label, difference: Interval | None, base: float) -> str:
+def _sentence(label: Label, difference: Interval | None, base: float, gained: Interval | None) -> str:
+    """Say what a step's difference means; `base` is earned without it, `gained` of that over static."""
     if label is Label.TOO_FEW:
         return "too few decisions to say anything yet"
     if label is Label.NO_OVERLAP:
@@ -197,4 +202,7 @@ def _sentence(label: Label, difference: Interval | None, base: float) -> str:
         return f"it costs: {numbers}"
     if base > 0.0 and high < NEARLY * base:
         return f"it adds nearly nothing, at most {high / base:.1%} of what is earned without it: {numbers}"
+    if gained is not None and gained.low > 0.0 and gained.mean > NEARLY_ALL * (gained.mean + max(mean, 0.0)):
+        part = gained.mean / (gained.mean + max(mean, 0.0))
+        return f"nearly everything is earned without it, {part:.0%} of the gain over static: {numbers}"
     return f"not to be told apart yet: {numbers}"

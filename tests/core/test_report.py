@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bandit.report import Interval, Label, Report, report
+from bandit.report import Interval, Label, Report, _sentence, report
 from tests.core.world import SECOND, Document, World, simple
 
 POLICIES: Document = {
@@ -58,6 +58,26 @@ def test_the_best_arm_for_all_may_earn_nearly_everything() -> None:
     assert "it pays" in first.sentence
     assert second.before == "t"
     assert "adds nearly nothing" in second.sentence or "it costs" in second.sentence
+
+
+@pytest.mark.parametrize(
+    ("difference", "gained", "expected"),
+    [
+        (Interval(0.0014, -0.0078, 0.0107), Interval(0.0365, 0.0249, 0.0482), "96% of the gain over static"),
+        (Interval(0.0014, -0.0078, 0.0107), Interval(0.0365, -0.001, 0.0782), "not to be told apart yet"),
+        (Interval(0.0064, -0.0078, 0.0207), Interval(0.0365, 0.0249, 0.0482), "not to be told apart yet"),
+        (Interval(0.0014, -0.0078, 0.0107), None, "not to be told apart yet"),
+        (Interval(0.0014, -0.0078, 0.0057), None, "adds nearly nothing, at most 3.2%"),
+        (Interval(0.0114, 0.0078, 0.0157), None, "it pays"),
+        (Interval(-0.0114, -0.0178, -0.0057), None, "it costs"),
+        (None, None, "before rewards differ"),
+    ],
+)
+def test_every_difference_has_its_sentence(
+    difference: Interval | None, gained: Interval | None, expected: str
+) -> None:
+    """At a value of 0.18 without the step."""
+    assert expected in _sentence(Label.OK, difference, 0.18, gained)
 
 
 def test_too_few_decisions_give_no_numbers() -> None:
