@@ -62,7 +62,6 @@ class PlacementState:
         self.counters = Counters.zeros(len(config.policies), len(config.arms), config.reward.values)
         self._thompson = Thompson(config, self.forgetting) if _has_thompson(config) else None
         self._columns: dict[bytes, NDArray[np.int64]] = {}
-        self._overlaps = np.ones(len(config.policies))
         self.measuring = measuring or Measuring(len(config.policies))
         self._measured: dict[bytes, bytes] = {}
         self.replaying = replaying
@@ -114,13 +113,18 @@ class PlacementState:
         if self._thompson is not None:
             self._thompson.refresh(stratum, now_us)
         arm, low, high, propensity, unusable, covered = decide(
-            *self._learned, stratum.pmfs, self._overlaps, stratum.eligible, x, policy, share, u
+            *self._learned, stratum.pmfs, stratum.eligible, x, policy, share, u
         )
         unusable |= stratum.unusable
         if unusable:
             for number in range(len(self.config.policies)):
                 self.counters.degraded[number] += unusable >> number & 1
-        return arm, low, high, propensity, () if covered else tuple(self._overlaps.tolist())
+        return arm, low, high, propensity, () if covered else self._overlaps(stratum, share)
+
+    def _overlaps(self, stratum: Stratum, share: float) -> tuple[float, ...]:
+        """Return how much of each policy's pmf lies on arms that could be served."""
+        possible = self.router.shares(share) @ stratum.pmfs > 0.0
+        return tuple(stratum.pmfs[:, possible].sum(axis=1).tolist())
 
     def expose(self, arm: int, stratum: Stratum | None, x: bytes, time_us: int) -> None:
         """Count an exposure of a decision of `time_us`; `stratum` None: it teaches nothing context-free."""
@@ -140,13 +144,13 @@ class PlacementState:
 
     def measure(self, decision: Decision, schema: Placement) -> None:
         """Count a decision that was exposed, made under `schema`, where the ramp is at work."""
-        if decision.in_scope:
+        if decision.in_scope and self._measures(schema):
             share = self.router.share_of(decision.policy, decision.share)
             self.measuring.expose(decision, self._measured_of(schema), share)
 
     def measure_credit(self, decision: Decision, schema: Placement, reward: tuple[float, float]) -> None:
         """Move the R of such a decision from `reward[0]` to `reward[1]`."""
-        if decision.in_scope:
+        if decision.in_scope and self._measures(schema):
             share = self.router.share_of(decision.policy, decision.share)
             self.measuring.credit(decision, self._measured_of(schema), share, reward)
 
@@ -159,6 +163,10 @@ class PlacementState:
         if stratum is not None:
             stratum.credit(arm, weight, reward)
         self.counters.reward_sum[arm] += reward[1] - reward[0]
+
+    def _measures(self, schema: Placement) -> bool:
+        """Whether decisions of another configuration mean the same arms, policies and split as today's."""
+        return schema is self.config or self._measured_of(schema) == self._measured_of(self.config)
 
     def _measured_of(self, schema: Placement) -> bytes:
         measured = self._measured.get(schema.schema_id)

@@ -19,10 +19,8 @@ from bandit.decision import ORIGIN_BYTES_MAX, START_BYTES
 from bandit.fields import Fields, SectionError, pack
 from bandit.ledger import Ledger
 from bandit.limits import EVENTS_MAX, NAME_BYTES_MAX, PLACEMENTS_MAX, STRATA_MAX
-from bandit.measurement import Measurement
-from bandit.measuring import Epoch, Measuring
 from bandit.placement import PlacementState
-from bandit.ramp import Move, RampClock, RampStatus
+from bandit.ramp_codec import pack_clock, pack_epoch, read_clock, read_measuring
 from bandit.state import Start, State
 from bandit.strata import OVERFLOW, Strata, Stratum
 from bandit.tally import Forgetting
@@ -193,8 +191,8 @@ def pack_placement(placement: PlacementState, sequence: int) -> bytes:
         "chosen": {policy.name: arms for policy, arms in zip(config.policies, counters.chosen, strict=True)},
         "exposures": counters.exposures,
         "reward_sum": pack_doubles(where, "reward_sum", np.array(counters.reward_sum)),
-        **_packed_epoch(where, placement.measuring.epoch),
-        **_packed_clock(placement.ramp_clock),
+        **pack_epoch(where, placement.measuring.epoch),
+        **pack_clock(placement.ramp_clock),
     })  # fmt: skip
 
 
@@ -221,12 +219,12 @@ def unpack_placement(payload: bytes, head: Head) -> tuple[PlacementState, int]:
         fields.time_us("born_us"),
         tally=read_tally(fields.inner("tally"), len(arms), len(column_names(config))),
         strata=_strata(fields, config),
-        measuring=_measuring(fields, len(config.policies)),
+        measuring=read_measuring(fields, len(config.policies)),
         forgetting=forgetting,
         replaying=True,
     )
     placement.started_us = fields.optional_time_us("started_us")
-    placement.ramp_clock = _ramp_clock(fields)
+    placement.ramp_clock = read_clock(fields)
     placement.latest_us = fields.time_us("latest_us")
     placement.events = _events(fields, config)
     placement.retired = _retired(fields, config)
@@ -316,61 +314,6 @@ def _check_schemas(fields: Fields, head: Head) -> None:
     if head.outdated_us.keys() != head.schemas.keys() - set(head.placements.values()):
         expected = "the schemas that no placement serves, and no others"
         raise fields.refuse("outdated_us", expected, [schema_id.hex() for schema_id in head.outdated_us])
-
-
-def _packed_clock(clock: RampClock) -> dict[str, object]:
-    """Return the field of a ramp that was ever moved."""
-    if not clock.moves:
-        return {}
-    moves = [list(move) for move in clock.moves]
-    fields = {"status": clock.status, "stopped_us": clock.stopped_us, "since_us": clock.since_us}
-    return {"ramp": fields | {"moves": moves}}
-
-
-def _ramp_clock(fields: Fields) -> RampClock:
-    """Return what a ramp's moves came to."""
-    clock = RampClock()
-    if not fields.has("ramp"):
-        return clock
-    ramp = fields.inner("ramp")
-    clock.status = RampStatus(ramp.integer("status", 1, max(RampStatus)))
-    clock.stopped_us, clock.since_us = ramp.integer("stopped_us", 0), ramp.time_us("since_us")
-    clock.moves = tuple(_move(ramp, move) for move in ramp.array("moves"))
-    return clock
-
-
-def _move(fields: Fields, value: object) -> Move:
-    match value:
-        case [int(time_us), int(status), str(reason), str(actor)] if status in set(RampStatus):
-            return Move(time_us, RampStatus(status), reason, actor)
-    raise fields.refuse("moves", "a time, a status, a reason and an actor", value)
-
-
-_MEASURED = ("buckets", "totals")
-
-
-def _packed_epoch(where: str, epoch: Epoch) -> dict[str, object]:
-    """Return the field of what was measured: none before an epoch, no sums before its first decision."""
-    if not epoch.began_us:
-        return {}
-    fields: dict[str, object] = {"key": epoch.key, "began_us": epoch.began_us}
-    if epoch.measurement.decisions:
-        arrays = zip(_MEASURED, epoch.measurement.arrays(), strict=True)
-        fields |= {name: pack_doubles(where, name, array) for name, array in arrays}
-    return {"measured": fields}
-
-
-def _measuring(fields: Fields, policies: int) -> Measuring:
-    """Return what was measured."""
-    if not fields.has("measured"):
-        return Measuring(policies)
-    measured = fields.inner("measured")
-    arrays = [
-        measured.doubles(name, array.size).reshape(array.shape) if measured.has(name) else array
-        for name, array in zip(_MEASURED, Measurement.zeros(policies).arrays(), strict=True)
-    ]
-    epoch = Epoch(measured.binary("key"), measured.time_us("began_us"), Measurement(*arrays))
-    return Measuring(policies, epoch)
 
 
 def _forgetting(fields: Fields, config: Placement) -> Forgetting:

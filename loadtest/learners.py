@@ -48,7 +48,6 @@ class Ours:
         self._models = LinearModels((PRIOR_PRECISION,), self._tally, 1.0)
         config = _placement(arms, alpha)
         self._plan = plan(config, Router(config))
-        self._overlaps = np.ones(len(self._plan))
         self._stratum = Stratum(config, 0, (1 << arms) - 1, in_scope=True)
         self._index = np.arange(columns)
         self._rng = np.random.default_rng(seed)
@@ -57,7 +56,7 @@ class Ours:
         """See `Learner`."""
         models, stratum = self._models, self._stratum
         arm, _, _, _, unusable, _ = decide(
-            self._tally.sums, models.posterior, models.upkeep, self._plan, stratum.pmfs, self._overlaps,
+            self._tally.sums, models.posterior, models.upkeep, self._plan, stratum.pmfs,
             stratum.eligible, packed(self._index, x), 1, 1.0, self._rng.random(),
         )  # fmt: skip
         if unusable:

@@ -1,8 +1,9 @@
-"""What a placement's tallies and models weigh: known before the start, so that too much is refused there."""
+"""What a placement's sums and models weigh: known before the start, so that too much is refused there."""
 
 from bandit.config.columns import columns
 from bandit.config.model import Placement
 from bandit.config.policies import LINEAR
+from bandit.hashing import BUCKETS
 from bandit.limits import STRATA_MAX
 
 FLOAT_BYTES = 8
@@ -12,12 +13,15 @@ def memory_bytes(placement: Placement) -> int:
     """Return the bytes of a placement's float64 arrays.
 
     With K arms and d columns: the tally, K d² + K d + 3 K numbers; as much again for every model, one per
-    distinct prior precision of the linear policies; and 3 K for each of the strata.
+    distinct prior precision of the linear policies; 3 K for each of the strata; and what is measured of its J
+    policies, 1 + 4 J for each unit bucket and 2 + 3 J + J² in all.
     """
     arms, width = len(placement.arms), columns(placement)
     tally = arms * width * width + arms * width + 3 * arms
     models = len({policy.prior_precision for policy in placement.policies if policy.kind in LINEAR})
-    return FLOAT_BYTES * ((1 + models) * tally + STRATA_MAX * 3 * arms)
+    policies = len(placement.policies)
+    measured = BUCKETS * (1 + 4 * policies) + 2 + 3 * policies + policies * policies
+    return FLOAT_BYTES * ((1 + models) * tally + STRATA_MAX * 3 * arms + measured)
 
 
 def format_bytes(size: float) -> str:

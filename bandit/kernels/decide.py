@@ -83,20 +83,19 @@ def _decide_example() -> Arguments:
     plan = np.array([[CONTEXT_FREE, 0.0, 0.0, 0.0, 0.0], [LINEAR_THOMPSON, 0.0, 0.01, 1.0, 1.0]])
     posterior, upkeep = np.array([[[[1.0], [0.0]]]]), np.array([[[0.0, 1.0, 0.0, 0.0, 1.0]]])
     pmfs, eligible = np.ones((2, 1)), np.zeros(1, np.int64)
-    return np.ones((3, 1)), posterior, upkeep, plan, pmfs, np.ones(2), eligible, bytes(6), 1, 1.0, 0.5
+    return np.ones((3, 1)), posterior, upkeep, plan, pmfs, eligible, bytes(6), 1, 1.0, 0.5
 
 
 @kernel(_decide_example)
 def decide(
-    sums: Floats, posterior: Floats, upkeep: Floats, plan: Floats, pmfs: Floats, overlaps: Floats,
-    eligible: Arms, x: bytes, policy: int, share: float, u: float,
+    sums: Floats, posterior: Floats, upkeep: Floats, plan: Floats, pmfs: Floats, eligible: Arms, x: bytes,
+    policy: int, share: float, u: float,
 ) -> tuple[int, float, float, float, int, bool]:  # fmt: skip
     """Draw an arm for context x from the pmf of `policy`, by the uniform u in [0, 1).
 
     Fills the rows of `pmfs` (policies, K) of the linear policies of `plan` (policies, 5); others are ready.
     `share` is the learned share. Returns the arm, its interval [low, high) of the policy's CDF, Σ share x
-    probability, as bits the policies whose model could not be used (they got static's row), and whether every
-    eligible arm could have been served. If not, `overlaps` (policies,) says how much of each pmf could.
+    probability, as bits the policies that got static's row for want of a model, whether all arms had chances.
     """
     index, value = entries(x)
     scores, sigma = np.empty((len(posterior), 3, pmfs.shape[1])), np.empty(len(posterior))
@@ -115,32 +114,13 @@ def decide(
             pmfs[j] = pmfs[STATIC]
             unusable |= 1 << j
     arm, low, high = sample(pmfs[policy], u)
-    propensity = (1.0 - share) * pmfs[STATIC, arm]
-    for j in range(1, len(plan)):
-        propensity += plan[j, FRACTION] * share * pmfs[j, arm]
-    covered = _covers(plan, pmfs, share, eligible, overlaps)
-    return arm, low, high, min(1.0, propensity), unusable, covered  # 1 + 4e-16 by rounding
-
-
-@kernel()
-def _covers(plan: Floats, pmfs: Floats, share: float, eligible: Arms, overlaps: Floats) -> bool:
-    """Return whether every eligible arm has a propensity above 0; else sum each pmf over those that do."""
-    possible = np.zeros(eligible.size)
-    missing = False
-    for i in range(eligible.size):
-        if share < 1.0:
-            possible[i] = pmfs[STATIC, eligible[i]]
+    propensity, covered = 0.0, True
+    for k in eligible:
+        mixed = (1.0 - share) * pmfs[STATIC, k]
         for j in range(1, len(plan)):
-            if plan[j, FRACTION] * share > 0.0:
-                possible[i] += pmfs[j, eligible[i]]
-        missing |= possible[i] == 0.0
-    if missing:
-        for j in range(len(plan)):
-            overlaps[j] = 0.0
-            for i in range(eligible.size):
-                if possible[i] > 0.0:
-                    overlaps[j] += pmfs[j, eligible[i]]
-    return not missing
+            mixed += plan[j, FRACTION] * share * pmfs[j, k]
+        propensity, covered = mixed if k == arm else propensity, covered and mixed > 0.0
+    return arm, low, high, min(1.0, propensity), unusable, covered  # 1 + 4e-16 by rounding
 
 
 @kernel()

@@ -188,8 +188,11 @@ def test_parsing_changes_nothing() -> None:
 
 
 def test_memory_of_the_smallest_placement() -> None:
-    """Two arms, the bias: tally 2·1² + 2·1 + 3·2 = 10 numbers, strata 16·3·2 = 96; 8 bytes each."""
-    assert memory_bytes(placement()) == 8 * (10 + 96)
+    """Two arms, the bias: tally 2·1² + 2·1 + 3·2 = 10 numbers, strata 16·3·2 = 96; 8 bytes each.
+
+    Measured is one policy, static: 256 · 5 + 6.
+    """
+    assert memory_bytes(placement()) == 8 * (10 + 96 + 1_286)
 
 
 def test_memory_counts_a_model_per_prior_precision() -> None:
@@ -198,7 +201,7 @@ def test_memory_counts_a_model_per_prior_precision() -> None:
         "a": {"kind": "linucb"}, "b": {"kind": "linear_thompson"},
         "c": {"kind": "linucb", "prior_precision": 2}, "d": {"kind": "thompson"},
     }  # fmt: skip
-    assert memory_bytes(placement(policies=policies)) == 8 * (3 * 10 + 96)
+    assert memory_bytes(placement(policies=policies)) == 8 * (3 * 10 + 96 + 256 * 21 + 2 + 15 + 25)
 
 
 def wide(arms: int, buckets: int, *precisions: float) -> Document:

@@ -75,7 +75,7 @@ def test_every_unusable_model_is_told() -> None:
     state.credit(0, None, x, NOW, (0.0, 1.0))
     state.models.by_prior[1.0].inverse[0] = math.nan
     arm, _, _, propensity, unusable, _ = decide(
-        *state._learned, stratum.pmfs, np.ones(5), stratum.eligible, x, 2, 0.0, 0.8
+        *state._learned, stratum.pmfs, stratum.eligible, x, 2, 0.0, 0.8
     )
     assert (arm, propensity, unusable) == (1, 0.25, 0b10100)
     assert stratum.pmfs[[2, 4]].tolist() == [[0.75, 0.25]] * 2

@@ -88,6 +88,7 @@ def test_a_record_that_was_let_go_is_explained_from_the_ledger(loop: Loop, tmp_p
         choice = server.choose(categories={"platform": "web"})
         server.reward(choice.decision_id)
         for _ in range(3):
+            server.choose(categories={"platform": "web"})
             snapshot(server)
         told = explained(server, choice.decision_id)
         assert (told["source"], told["record"], told["reward"]) == ("ledger", None, 1.0)
