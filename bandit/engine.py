@@ -169,7 +169,9 @@ class Engine:
             self.tokens_invalid += 1
             raise
         located = self.state.locate(decision)
-        if located is None or self.state.lost(decision):
+        if self.state.lost(decision):
+            return Outcome.UNRECORDED
+        if located is None:
             return Outcome.LATE if self.state.outlived(decision) else Outcome.UNRECORDED
         checks.check_event(located.schema, event, value, event_id)
         if decision.time_us + located.window_us < now_us:

@@ -88,7 +88,7 @@ class Store:
         self._wall_s = wall_s
         self._retry_s = 0.0
         self._news = bytearray()
-        _make(data_dir, self.folders)
+        _make(data_dir, self.folders, self.files)
         self.recovered = recover(
             data_dir, ledger_bytes_max=ledger_bytes_max, files=self.files, boot=boot, progress=progress
         )
@@ -315,12 +315,12 @@ def _check_size(size: int, size_max: int) -> None:
         raise ConfigError((Problem("$", message),))
 
 
-def _make(data_dir: Path, folders: Folders) -> None:
+def _make(data_dir: Path, folders: Folders, files: Files) -> None:
     """Make the folders, for the owner alone, with their names on the disk."""
     try:
         for folder in folders:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        Files().fsync_dir(data_dir)
+        files.fsync_dir(data_dir)
     except OSError as error:
         raise _unusable(data_dir, error.strerror) from error
     for folder in folders:  # a file system that is mounted read-only says no to root too
