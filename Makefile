@@ -9,7 +9,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install dev serve demo test check lint format data bench memory loadtest proto pins clean
+.PHONY: help install dev serve demo test check lint format data bench memory crash loadtest proto pins clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 10
@@ -75,6 +75,9 @@ bench: dev ## the transport, a start, the core and durability beside their peers
 
 memory: dev ## resident memory over two million Chooses
 	$(BIN)/python -m loadtest.transport_memory $(ARGS)
+
+crash: dev ## kill a sidecar 200 times under load, and prove that nothing was lost or counted twice
+	$(BIN)/python -m loadtest.crash $(ARGS)
 
 loadtest: dev ## a locust run of ten seconds against a sidecar of its own
 	$(BIN)/python -m loadtest.locust_run $(ARGS)
