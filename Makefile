@@ -69,7 +69,7 @@ data/.obd: constraints-data.txt | $(VENV)/bin/python
 	@touch $@
 
 bench: dev ## the transport, a start, the core and durability beside their peers; all of them, then the verdict
-	@failed=0; for part in transport_bench start bench durability_bench; do \
+	@failed=0; for part in transport_bench start bench measuring_bench durability_bench; do \
 		echo; $(BIN)/python -m loadtest.$$part || failed=1; \
 	done; exit $$failed
 
