@@ -127,7 +127,7 @@ class Figures:
 HEADINGS = (
     "static",
     "reward rate",
-    "visits of a unit",
+    "visits",
     "thompson",
     "linear",
     "width",
