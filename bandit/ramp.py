@@ -139,7 +139,7 @@ class Router:
     def policy(self, hashed: int, share: float) -> int:
         """Return the index of the policy that serves a unit with this hash in [0, 2⁶⁴)."""
         for low, high, policy in self._segments:
-            if hashed < high:
-                learned = hashed - low < int(share * (high - low))
+            if hashed < high:  # at a share of 1 the product may round below the whole segment
+                learned = share >= 1.0 or hashed - low < int(share * (high - low))
                 return policy if learned else STATIC_INDEX
         return STATIC_INDEX

@@ -276,3 +276,15 @@ def test_the_unit_appears_nowhere() -> None:
     assert not any(unit in text for text in seen)
     buckets = {world.engine._sealer.open(choice.decision_id).bucket for choice in choices}
     assert len(buckets) == 1
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.3, 0.37, 0.7, 1 / 3])
+def test_a_share_of_one_serves_everyone(fraction: float) -> None:
+    """Also the last units of each segment: static has no share then, and may serve nobody."""
+    policies = {"a": {"kind": "thompson"}, "b": {"kind": "thompson"}}
+    ramp = {"policies": {"a": fraction, "b": 1 - fraction}, "from": 1.0, "to": 1.0}
+    router = Router(config(p=simple(policies=policies, ramp=ramp)).placements["p"])
+    for _, high, policy in router._segments:
+        for hashed in range(high - 2_000, high, 7):
+            assert router.policy(hashed, 1.0) == policy
+        assert router.policy(high - 1, 1.0) == policy
