@@ -41,6 +41,7 @@ class RampState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     RAMP_STATE_RUNNING: _ClassVar[RampState]
     RAMP_STATE_HELD: _ClassVar[RampState]
     RAMP_STATE_STATIC: _ClassVar[RampState]
+    RAMP_STATE_WAITING: _ClassVar[RampState]
 REWARD_OUTCOME_UNSPECIFIED: RewardOutcome
 REWARD_OUTCOME_APPLIED: RewardOutcome
 REWARD_OUTCOME_DUPLICATE: RewardOutcome
@@ -60,6 +61,7 @@ RAMP_STATE_UNSPECIFIED: RampState
 RAMP_STATE_RUNNING: RampState
 RAMP_STATE_HELD: RampState
 RAMP_STATE_STATIC: RampState
+RAMP_STATE_WAITING: RampState
 
 class ChooseRequest(_message.Message):
     __slots__ = ("placement", "unit", "categories", "numbers", "arms", "defer_exposure")
@@ -218,16 +220,44 @@ class PolicyStatus(_message.Message):
     def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[PolicyKind, str]] = ..., share: _Optional[float] = ...) -> None: ...
 
 class RampStatus(_message.Message):
-    __slots__ = ("share", "start_time", "state", "moves")
+    __slots__ = ("share", "start_time", "state", "moves", "to", "end_time", "gate")
     SHARE_FIELD_NUMBER: _ClassVar[int]
     START_TIME_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     MOVES_FIELD_NUMBER: _ClassVar[int]
+    TO_FIELD_NUMBER: _ClassVar[int]
+    END_TIME_FIELD_NUMBER: _ClassVar[int]
+    GATE_FIELD_NUMBER: _ClassVar[int]
     share: float
     start_time: _timestamp_pb2.Timestamp
     state: RampState
     moves: _containers.RepeatedCompositeFieldContainer[RampMove]
-    def __init__(self, share: _Optional[float] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., state: _Optional[_Union[RampState, str]] = ..., moves: _Optional[_Iterable[_Union[RampMove, _Mapping]]] = ...) -> None: ...
+    to: float
+    end_time: _timestamp_pb2.Timestamp
+    gate: GateStatus
+    def __init__(self, share: _Optional[float] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., state: _Optional[_Union[RampState, str]] = ..., moves: _Optional[_Iterable[_Union[RampMove, _Mapping]]] = ..., to: _Optional[float] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., gate: _Optional[_Union[GateStatus, _Mapping]] = ...) -> None: ...
+
+class GateStatus(_message.Message):
+    __slots__ = ("time", "next_time", "exposures", "min_exposures", "max_loss", "static_value", "uplift", "week_uplift", "sentence")
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    NEXT_TIME_FIELD_NUMBER: _ClassVar[int]
+    EXPOSURES_FIELD_NUMBER: _ClassVar[int]
+    MIN_EXPOSURES_FIELD_NUMBER: _ClassVar[int]
+    MAX_LOSS_FIELD_NUMBER: _ClassVar[int]
+    STATIC_VALUE_FIELD_NUMBER: _ClassVar[int]
+    UPLIFT_FIELD_NUMBER: _ClassVar[int]
+    WEEK_UPLIFT_FIELD_NUMBER: _ClassVar[int]
+    SENTENCE_FIELD_NUMBER: _ClassVar[int]
+    time: _timestamp_pb2.Timestamp
+    next_time: _timestamp_pb2.Timestamp
+    exposures: int
+    min_exposures: int
+    max_loss: float
+    static_value: float
+    uplift: Interval
+    week_uplift: Interval
+    sentence: str
+    def __init__(self, time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., next_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., exposures: _Optional[int] = ..., min_exposures: _Optional[int] = ..., max_loss: _Optional[float] = ..., static_value: _Optional[float] = ..., uplift: _Optional[_Union[Interval, _Mapping]] = ..., week_uplift: _Optional[_Union[Interval, _Mapping]] = ..., sentence: _Optional[str] = ...) -> None: ...
 
 class RampMove(_message.Message):
     __slots__ = ("time", "state", "reason", "actor")
@@ -300,7 +330,7 @@ class GetReportRequest(_message.Message):
     def __init__(self, placement: _Optional[str] = ...) -> None: ...
 
 class GetReportResponse(_message.Message):
-    __slots__ = ("placement", "begin_time", "decisions", "confidence", "min_exposures", "policies", "ladder")
+    __slots__ = ("placement", "begin_time", "decisions", "confidence", "min_exposures", "policies", "ladder", "time", "ramp", "next_step", "arms", "days", "features")
     PLACEMENT_FIELD_NUMBER: _ClassVar[int]
     BEGIN_TIME_FIELD_NUMBER: _ClassVar[int]
     DECISIONS_FIELD_NUMBER: _ClassVar[int]
@@ -308,6 +338,12 @@ class GetReportResponse(_message.Message):
     MIN_EXPOSURES_FIELD_NUMBER: _ClassVar[int]
     POLICIES_FIELD_NUMBER: _ClassVar[int]
     LADDER_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    RAMP_FIELD_NUMBER: _ClassVar[int]
+    NEXT_STEP_FIELD_NUMBER: _ClassVar[int]
+    ARMS_FIELD_NUMBER: _ClassVar[int]
+    DAYS_FIELD_NUMBER: _ClassVar[int]
+    FEATURES_FIELD_NUMBER: _ClassVar[int]
     placement: str
     begin_time: _timestamp_pb2.Timestamp
     decisions: int
@@ -315,10 +351,98 @@ class GetReportResponse(_message.Message):
     min_exposures: int
     policies: _containers.RepeatedCompositeFieldContainer[PolicyReport]
     ladder: _containers.RepeatedCompositeFieldContainer[LadderStep]
-    def __init__(self, placement: _Optional[str] = ..., begin_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., decisions: _Optional[int] = ..., confidence: _Optional[float] = ..., min_exposures: _Optional[int] = ..., policies: _Optional[_Iterable[_Union[PolicyReport, _Mapping]]] = ..., ladder: _Optional[_Iterable[_Union[LadderStep, _Mapping]]] = ...) -> None: ...
+    time: _timestamp_pb2.Timestamp
+    ramp: RampStatus
+    next_step: str
+    arms: _containers.RepeatedCompositeFieldContainer[ArmReport]
+    days: _containers.RepeatedCompositeFieldContainer[DayReport]
+    features: _containers.RepeatedCompositeFieldContainer[FeatureReport]
+    def __init__(self, placement: _Optional[str] = ..., begin_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., decisions: _Optional[int] = ..., confidence: _Optional[float] = ..., min_exposures: _Optional[int] = ..., policies: _Optional[_Iterable[_Union[PolicyReport, _Mapping]]] = ..., ladder: _Optional[_Iterable[_Union[LadderStep, _Mapping]]] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ramp: _Optional[_Union[RampStatus, _Mapping]] = ..., next_step: _Optional[str] = ..., arms: _Optional[_Iterable[_Union[ArmReport, _Mapping]]] = ..., days: _Optional[_Iterable[_Union[DayReport, _Mapping]]] = ..., features: _Optional[_Iterable[_Union[FeatureReport, _Mapping]]] = ...) -> None: ...
+
+class ArmReport(_message.Message):
+    __slots__ = ("id", "state", "weight", "exposures", "reward", "events", "shown_by_policy")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    EXPOSURES_FIELD_NUMBER: _ClassVar[int]
+    REWARD_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    SHOWN_BY_POLICY_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    state: ArmState
+    weight: float
+    exposures: int
+    reward: Interval
+    events: _containers.RepeatedCompositeFieldContainer[EventCount]
+    shown_by_policy: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, id: _Optional[str] = ..., state: _Optional[_Union[ArmState, str]] = ..., weight: _Optional[float] = ..., exposures: _Optional[int] = ..., reward: _Optional[_Union[Interval, _Mapping]] = ..., events: _Optional[_Iterable[_Union[EventCount, _Mapping]]] = ..., shown_by_policy: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class EventCount(_message.Message):
+    __slots__ = ("event", "count", "value")
+    EVENT_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    event: str
+    count: int
+    value: float
+    def __init__(self, event: _Optional[str] = ..., count: _Optional[int] = ..., value: _Optional[float] = ...) -> None: ...
+
+class EventEstimate(_message.Message):
+    __slots__ = ("event", "value", "uplift")
+    EVENT_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    UPLIFT_FIELD_NUMBER: _ClassVar[int]
+    event: str
+    value: Interval
+    uplift: Interval
+    def __init__(self, event: _Optional[str] = ..., value: _Optional[_Union[Interval, _Mapping]] = ..., uplift: _Optional[_Union[Interval, _Mapping]] = ...) -> None: ...
+
+class DayReport(_message.Message):
+    __slots__ = ("date", "share", "policies", "arms")
+    DATE_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    POLICIES_FIELD_NUMBER: _ClassVar[int]
+    ARMS_FIELD_NUMBER: _ClassVar[int]
+    date: str
+    share: float
+    policies: _containers.RepeatedCompositeFieldContainer[PolicyDay]
+    arms: _containers.RepeatedCompositeFieldContainer[ArmDay]
+    def __init__(self, date: _Optional[str] = ..., share: _Optional[float] = ..., policies: _Optional[_Iterable[_Union[PolicyDay, _Mapping]]] = ..., arms: _Optional[_Iterable[_Union[ArmDay, _Mapping]]] = ...) -> None: ...
+
+class PolicyDay(_message.Message):
+    __slots__ = ("served", "reward", "events", "uplift")
+    SERVED_FIELD_NUMBER: _ClassVar[int]
+    REWARD_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    UPLIFT_FIELD_NUMBER: _ClassVar[int]
+    served: int
+    reward: float
+    events: _containers.RepeatedCompositeFieldContainer[EventCount]
+    uplift: Interval
+    def __init__(self, served: _Optional[int] = ..., reward: _Optional[float] = ..., events: _Optional[_Iterable[_Union[EventCount, _Mapping]]] = ..., uplift: _Optional[_Union[Interval, _Mapping]] = ...) -> None: ...
+
+class ArmDay(_message.Message):
+    __slots__ = ("exposures", "reward", "events")
+    EXPOSURES_FIELD_NUMBER: _ClassVar[int]
+    REWARD_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    exposures: int
+    reward: float
+    events: _containers.RepeatedCompositeFieldContainer[EventCount]
+    def __init__(self, exposures: _Optional[int] = ..., reward: _Optional[float] = ..., events: _Optional[_Iterable[_Union[EventCount, _Mapping]]] = ...) -> None: ...
+
+class FeatureReport(_message.Message):
+    __slots__ = ("name", "importance", "chance")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    IMPORTANCE_FIELD_NUMBER: _ClassVar[int]
+    CHANCE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    importance: float
+    chance: float
+    def __init__(self, name: _Optional[str] = ..., importance: _Optional[float] = ..., chance: _Optional[float] = ...) -> None: ...
 
 class PolicyReport(_message.Message):
-    __slots__ = ("name", "kind", "share", "served", "overlap", "effective_size", "weight_alarm", "label", "value", "uplift", "routed_uplift")
+    __slots__ = ("name", "kind", "share", "served", "overlap", "effective_size", "weight_alarm", "label", "value", "uplift", "routed_uplift", "events", "counts")
     NAME_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     SHARE_FIELD_NUMBER: _ClassVar[int]
@@ -330,6 +454,8 @@ class PolicyReport(_message.Message):
     VALUE_FIELD_NUMBER: _ClassVar[int]
     UPLIFT_FIELD_NUMBER: _ClassVar[int]
     ROUTED_UPLIFT_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
     name: str
     kind: PolicyKind
     share: float
@@ -341,7 +467,9 @@ class PolicyReport(_message.Message):
     value: Interval
     uplift: Interval
     routed_uplift: Interval
-    def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[PolicyKind, str]] = ..., share: _Optional[float] = ..., served: _Optional[int] = ..., overlap: _Optional[float] = ..., effective_size: _Optional[float] = ..., weight_alarm: _Optional[bool] = ..., label: _Optional[str] = ..., value: _Optional[_Union[Interval, _Mapping]] = ..., uplift: _Optional[_Union[Interval, _Mapping]] = ..., routed_uplift: _Optional[_Union[Interval, _Mapping]] = ...) -> None: ...
+    events: _containers.RepeatedCompositeFieldContainer[EventEstimate]
+    counts: _containers.RepeatedCompositeFieldContainer[EventCount]
+    def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[PolicyKind, str]] = ..., share: _Optional[float] = ..., served: _Optional[int] = ..., overlap: _Optional[float] = ..., effective_size: _Optional[float] = ..., weight_alarm: _Optional[bool] = ..., label: _Optional[str] = ..., value: _Optional[_Union[Interval, _Mapping]] = ..., uplift: _Optional[_Union[Interval, _Mapping]] = ..., routed_uplift: _Optional[_Union[Interval, _Mapping]] = ..., events: _Optional[_Iterable[_Union[EventEstimate, _Mapping]]] = ..., counts: _Optional[_Iterable[_Union[EventCount, _Mapping]]] = ...) -> None: ...
 
 class Interval(_message.Message):
     __slots__ = ("mean", "low", "high")
