@@ -33,9 +33,19 @@ def operator_target() -> str:
     "directory]",
 )
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option(
+    "--html",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write it as one page with plots, which needs no network; a file that is there is replaced.",
+)
 @tls_options
-def report(*, placement: str, target: str, as_json: bool, security: Security | None) -> None:
+def report(
+    *, placement: str, target: str, as_json: bool, html: Path | None, security: Security | None
+) -> None:
     """Say what each policy of PLACEMENT earns, or would, and whether the next depth pays."""
+    if as_json and html:
+        raise click.UsageError("--json and --html exclude each other: run it once for each")
     try:
         address = parse_address(target)
     except ValueError as error:
@@ -46,6 +56,7 @@ def report(*, placement: str, target: str, as_json: bool, security: Security | N
 
     from server.pb import bandit_pb2 as pb
     from server.pb import bandit_pb2_grpc as pb_grpc
+    from server.reporting.page import write_page
     from server.reporting.view import document, show
 
     with open_channel(str(address), security) as channel:
@@ -57,6 +68,9 @@ def report(*, placement: str, target: str, as_json: bool, security: Security | N
             sys.exit(ExitCode.FAILURE)
     if as_json:
         click.echo(json.dumps(document(found), indent=2))
+    elif html:
+        write_page(found, html)
+        click.echo(f"{html}: the report of {placement}")
     else:
         console = Console(highlight=False)
         show(found, Console(highlight=False, width=max(console.width, WIDTH_MIN)))

@@ -6,23 +6,24 @@ from rich.table import Table
 from rich.text import Text
 
 from server.pb import bandit_pb2 as pb
+from server.reporting.numbers import count, instead, kind_name, share, unit_of
 
 
 def show(report: pb.GetReportResponse, console: Console) -> None:
     """Print a report."""
     console.print(Text(_heading(report)))
+    unit = unit_of(report)
     table = Table(box=None, pad_edge=False)
     for name in ("policy", "kind", "share", "served", "value", "interval", "uplift", "interval", "worth"):
         table.add_column(name, justify="left" if name in {"policy", "kind"} else "right")
     for policy in report.policies:
         value = policy.value if policy.HasField("value") else None
         uplift = policy.uplift if policy.HasField("uplift") else None
-        kind = pb.PolicyKind.Name(policy.kind).removeprefix("POLICY_KIND_").lower()
         table.add_row(
-            policy.name, kind, f"{policy.share:.1%}", f"{policy.served:,}",
-            *(_numbers(value) if value else (policy.label if policy.label != "OK" else "-", "")),
-            *(_numbers(uplift, "+") if uplift else ("", "")),
-            f"{policy.effective_size:,.0f}",
+            policy.name, kind_name(policy.kind), share(policy.share), count(policy.served),
+            *((unit.value(value.mean), unit.span(value)) if value else (instead(policy), "")),
+            *((unit.gain(uplift.mean), unit.gain_span(uplift)) if uplift else ("", "")),
+            count(policy.effective_size),
         )  # fmt: skip
     console.print(table)
     for policy in report.policies:
@@ -48,7 +49,3 @@ def _heading(report: pb.GetReportResponse) -> str:
         f"{report.placement}: {report.decisions:,} decisions since {since}; R per decision, with intervals "
         f"that hold with {report.confidence:.0%} at all times, from {report.min_exposures:,} decisions on"
     )
-
-
-def _numbers(interval: pb.Interval, sign: str = "") -> tuple[str, str]:
-    return f"{interval.mean:{sign}.4f}", f"{interval.low:{sign}.4f} to {interval.high:{sign}.4f}"

@@ -1,0 +1,10 @@
+"""The report as one HTML page: sections of plots and tables, drawn here as SVG, without script or network.
+
+Start at `document.page`. `head` and `sections` say what is on the page; `whiskers`, `bars` and `days` draw
+with `drawing` and `scales`; `markup` escapes.
+"""
+
+from server.reporting.page.document import page
+from server.reporting.page.file import write_page
+
+__all__ = ["page", "write_page"]

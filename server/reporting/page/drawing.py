@@ -1,0 +1,127 @@
+"""What all plots are drawn with: the drawing itself, its axes, and labels that fit.
+
+A drawing is `WIDTH` user units wide whatever the screen, and is scaled to it: small enough that its text can
+be read on a telephone, where it shrinks to three quarters.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from server.pb import bandit_pb2 as pb
+from server.reporting.page.markup import Markup, element, join
+from server.reporting.page.scales import Days, Scale, tick_texts
+
+WIDTH = 480.0
+
+LABEL_CHARS = 18
+"""Characters of a name that fit beside a row; the whole name is in its tooltip and in the table."""
+
+
+class Box(NamedTuple):
+    """Where the data lies in a drawing."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+def drawing(key: str, title: str, description: str, height: float, *content: str) -> Markup:
+    """Return a drawing that says what it shows to those who do not see it."""
+    names = {"title": f"{key}-title", "desc": f"{key}-desc"}
+    return element(
+        "svg",
+        element("title", title, id=names["title"]),
+        element("desc", description, id=names["desc"]),
+        *content,
+        xmlns="http://www.w3.org/2000/svg",
+        viewBox=f"0 0 {WIDTH:g} {height:g}",
+        role="img",
+        aria_labelledby=f"{names['title']} {names['desc']}",
+        data_plot=key,
+    )
+
+
+def area(box: Box) -> Markup:
+    """Return the ground on which the data lies."""
+    return element(
+        "rect", class_="area", x=box.left, y=box.top, width=box.right - box.left, height=box.bottom - box.top
+    )
+
+
+def line(x1: float, y1: float, x2: float, y2: float, class_: str) -> Markup:
+    """Return a straight line."""
+    return element("line", class_=class_, x1=x1, y1=y1, x2=x2, y2=y2)
+
+
+def label(
+    x: float, y: float, content: str, *, anchor: str | None = None, class_: str | None = None
+) -> Markup:
+    """Return a text; `anchor` is `middle` or `end`."""
+    return element("text", content, x=x, y=y, text_anchor=anchor, class_=class_)
+
+
+def side_axis(box: Box, scale: Scale, most: int = 6, *, sign: bool = False, part: bool = False) -> Markup:
+    """Return the axis on the left: a line across and a number for each tick."""
+    ticks = scale.ticks(most)
+    texts = tick_texts(ticks, sign=sign, part=part)
+    lines = (line(box.left, scale.at(tick), box.right, scale.at(tick), "grid") for tick in ticks)
+    numbers = (
+        label(box.left - 6.0, scale.at(tick) + 4.0, written, anchor="end")
+        for tick, written in zip(ticks, texts, strict=True)
+    )
+    return join([*lines, *numbers])
+
+
+def foot_axis(box: Box, scale: Scale, caption: str, most: int = 6, *, sign: bool = False) -> Markup:
+    """Return the axis below: a line up and a number for each tick, and what they are."""
+    ticks = scale.ticks(most)
+    texts = tick_texts(ticks, sign=sign)
+    lines = (line(scale.at(tick), box.top, scale.at(tick), box.bottom, "grid") for tick in ticks)
+    numbers = (
+        label(scale.at(tick), box.bottom + 16.0, written, anchor="middle")
+        for tick, written in zip(ticks, texts, strict=True)
+    )
+    middle = (box.left + box.right) / 2
+    return join([*lines, *numbers, label(middle, box.bottom + 36.0, caption, anchor="middle")])
+
+
+def day_axis(box: Box, days: Days) -> Markup:
+    """Return the axis of days below."""
+    ticks = days.ticks(6)
+    lines = (line(at, box.bottom, at, box.bottom + 4.0, "tick") for at, _ in ticks)
+    names = (label(at, box.bottom + 18.0, day, anchor="middle") for at, day in ticks)
+    middle = (box.left + box.right) / 2
+    return join([*lines, *names, label(middle, box.bottom + 38.0, days.caption(), anchor="middle")])
+
+
+def row_label(box: Box, y: float, name: str) -> Markup:
+    """Return the name of a row, cut to what fits; it is whole where the pointer rests on it."""
+    return element("text", element("title", name), short(name), x=box.left - 8, y=y + 4, text_anchor="end")
+
+
+def short(name: str) -> str:
+    """Return a name that fits: its end is often what tells names apart, so its middle goes."""
+    if len(name) <= LABEL_CHARS:
+        return name
+    head = LABEL_CHARS // 2
+    return f"{name[:head]}…{name[head + 1 - LABEL_CHARS :]}"
+
+
+def note(box: Box, content: str) -> Markup:
+    """Return words in the middle of a plot that has nothing to show."""
+    return label((box.left + box.right) / 2, (box.top + box.bottom) / 2 + 4, content, anchor="middle")
+
+
+def limited(intervals: Sequence[pb.Interval], width: float) -> Iterable[float]:
+    """Yield where intervals begin and end, those wider than `width` cut to it around their means."""
+    for interval in intervals:
+        yield max(interval.low, interval.mean - width / 2)
+        yield min(interval.high, interval.mean + width / 2)
+
+
+def widths(intervals: Sequence[pb.Interval]) -> list[float]:
+    """Return how wide intervals are, narrowest first."""
+    found = (interval.high - interval.low for interval in intervals)
+    return sorted(width for width in found if math.isfinite(width))

@@ -1,0 +1,181 @@
+"""The numbers behind the plots, as tables."""
+
+from collections.abc import Iterable, Sequence
+
+from server.pb import bandit_pb2 as pb
+from server.reporting.numbers import Unit, count, event_unit, instead, kind_name, share
+from server.reporting.page.markup import Markup, element, join
+from server.reporting.page.words import ARM_STATES, STATES, colour, moment
+
+
+def table(name: str, heads: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1) -> Markup:
+    """Return a table that scrolls by itself where it is wider than the screen.
+
+    The first `words` columns are text, the others numbers.
+    """
+    head = element(
+        "tr",
+        *(element("th", title, scope="col", class_=_side(at, words)) for at, title in enumerate(heads)),
+    )
+    body = [_cells(row, words) for row in rows]
+    found = element("table", element("thead", head), element("tbody", *body), data_table=name)
+    return element("div", found, class_="scroll", tabindex="0", role="region", aria_label=name)
+
+
+def _cells(row: Sequence[str], words: int) -> Markup:
+    first = element("th", row[0], scope="row")
+    rest = (element("td", cell, class_=_side(at, words)) for at, cell in enumerate(row[1:], 1))
+    return element("tr", first, *rest)
+
+
+def _side(column: int, words: int) -> str | None:
+    """Return the class of a column: numbers stand on the right."""
+    return None if column < words else "n"
+
+
+def folded(summary: str, *content: str) -> Markup:
+    """Return content that a click opens."""
+    return element("details", element("summary", summary), *content)
+
+
+def swatch(policy: int, name: str) -> Markup:
+    """Return a policy's name after its colour."""
+    return join([element("i", class_=f"swatch {colour(policy)}", aria_hidden="true"), name])
+
+
+def policies(report: pb.GetReportResponse, unit: Unit) -> Markup:
+    """Return what each policy earns."""
+    heads = (
+        "policy",
+        "kind",
+        "share",
+        "served",
+        "value",
+        "interval",
+        "uplift",
+        "interval",
+        "worth",
+        "overlap",
+    )
+    rows = []
+    for number, policy in enumerate(report.policies):
+        value = (
+            (unit.value(policy.value.mean), unit.span(policy.value))
+            if policy.HasField("value")
+            else (instead(policy), "")
+        )
+        uplift = (
+            (unit.gain(policy.uplift.mean), unit.gain_span(policy.uplift))
+            if policy.HasField("uplift")
+            else ("", "")
+        )
+        rows.append((
+            swatch(number, policy.name), kind_name(policy.kind), share(policy.share), count(policy.served),
+            *value, *uplift, count(policy.effective_size), share(policy.overlap),
+        ))  # fmt: skip
+    return table("policies", heads, rows, 2)
+
+
+def days(report: pb.GetReportResponse, unit: Unit) -> Markup:
+    """Return each day: the learned share, and by policy what it served, earned and its uplift by then."""
+    names = [policy.name for policy in report.policies]
+    heads = ["day", "learned share"]
+    for number, name in enumerate(names):
+        heads += [f"{name}: served", "R each"] + (["uplift by then", "interval"] if number else [])
+    rows = []
+    for day in report.days:
+        cells = [day.date, share(day.share)]
+        for number, policy in enumerate(day.policies[: len(names)]):
+            cells += [count(policy.served), _each(policy.reward, policy.served, unit)]
+            if number and policy.HasField("uplift"):
+                cells += [unit.gain(policy.uplift.mean), unit.gain_span(policy.uplift)]
+            elif number:
+                cells += ["-", ""]
+        rows.append(cells)
+    return table("days", heads, rows)
+
+
+def arms(report: pb.GetReportResponse, unit: Unit) -> Markup:
+    """Return each arm: how often it was shown, what it earned, and who showed it."""
+    names = [policy.name for policy in report.policies]
+    events = sorted({event.event for arm in report.arms for event in arm.events})
+    heads = ["arm", "state", "weight", "shown", "R each", "interval"]
+    heads += [*(f"by {name}" for name in names), *events]
+    rows = []
+    for arm in report.arms:
+        found = {event.event: event.count for event in arm.events}
+        reward = (unit.value(arm.reward.mean), unit.span(arm.reward)) if arm.HasField("reward") else ("-", "")
+        shown = list(arm.shown_by_policy[: len(names)])
+        rows.append([
+            arm.id, ARM_STATES.get(arm.state, ""), share(arm.weight), count(arm.exposures), *reward,
+            *map(count, shown), *[""] * (len(names) - len(shown)),
+            *(count(found.get(event, 0)) for event in events),
+        ])  # fmt: skip
+    return table("arms", heads, rows, 2)
+
+
+def events(report: pb.GetReportResponse) -> Markup:
+    """Return each event and policy: what the event's own values come to."""
+    heads = ("event", "policy", "value", "interval", "uplift", "interval", "counted", "their values")
+    rows = []
+    for event in event_names(report):
+        unit = event_unit(report, event)
+        for number, policy in enumerate(report.policies):
+            estimate = next((found for found in policy.events if found.event == event), None)
+            value = ("-", "")
+            uplift = ("", "")
+            if estimate is not None and estimate.HasField("value"):
+                value = (unit.value(estimate.value.mean), unit.span(estimate.value))
+            if estimate is not None and estimate.HasField("uplift"):
+                uplift = (unit.gain(estimate.uplift.mean), unit.gain_span(estimate.uplift))
+            counted = next((found for found in policy.counts if found.event == event), None)
+            sums = (count(counted.count), f"{counted.value:,.10g}") if counted is not None else ("0", "0")
+            rows.append((event, swatch(number, policy.name), *value, *uplift, *sums))
+    return table("events", heads, rows, 2)
+
+
+def features(report: pb.GetReportResponse, unit: Unit) -> Markup:
+    """Return how much each feature matters."""
+    rows = [(found.name, unit.value(found.importance), unit.value(found.chance)) for found in report.features]
+    return table("features", ("feature", "matters", "by chance"), rows)
+
+
+def moves(report: pb.GetReportResponse) -> Markup:
+    """Return the ramp's history, latest first; numbers are those of the flags in the plot of shares."""
+    rows = [
+        (str(number), moment(move.time), STATES.get(move.state, ""), move.actor, move.reason)
+        for number, move in enumerate(report.ramp.moves, start=1)
+    ]
+    return table("moves", ("", "when", "from then on", "who", "why"), reversed(rows), 5)
+
+
+def gate(found: pb.GateStatus, unit: Unit) -> Markup:
+    """Return what the gate saw when it looked last."""
+    rows = [
+        ("looked", moment(found.time) if found.HasField("time") else "not yet"),
+        ("looks again", moment(found.next_time) if found.HasField("next_time") else "-"),
+        ("learned decisions that count", f"{count(found.exposures)}, wants {count(found.min_exposures)}"),
+        ("allows a loss of", f"{found.max_loss:.4%} of what static earns"),
+        ("static earns", unit.value(found.static_value) if found.HasField("static_value") else "-"),
+        ("learned policies earn more by", _gained(found, "uplift", unit)),
+        ("this week alone", _gained(found, "week_uplift", unit)),
+    ]
+    return table("gate", ("the gate", ""), rows, 2)
+
+
+def event_names(report: pb.GetReportResponse) -> list[str]:
+    """Return the events that policies have figures of, in the report's order."""
+    found = [estimate.event for policy in report.policies for estimate in policy.events]
+    counted = [event.event for policy in report.policies for event in policy.counts]
+    return list(dict.fromkeys([*found, *counted]))
+
+
+def _each(total: float, number: int, unit: Unit) -> str:
+    return unit.value(total / number) if number else "-"
+
+
+def _gained(found: pb.GateStatus, field: str, unit: Unit) -> str:
+    if not found.HasField(field):
+        return "-"
+    interval: pb.Interval = getattr(found, field)
+    return f"{unit.gain(interval.mean)} ({unit.gain_span(interval)})"

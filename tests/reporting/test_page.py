@@ -1,0 +1,116 @@
+"""The page shows the report: a mark for each figure, its numbers, and no name that could act."""
+
+import re
+
+import pytest
+
+from server.pb import bandit_pb2 as pb
+from server.reporting.page import page
+from tests.reporting.parsed import Parsed
+from tests.reporting.reports import campaign
+
+
+def test_every_plot_has_a_mark_for_each_figure() -> None:
+    """As many as the report holds: policies, days, arms, events, features."""
+    report = campaign()
+    plots = Parsed(page(report)).plots
+    assert plots["value"].marks == sum(policy.HasField("value") for policy in report.policies) == 4
+    assert plots["gain"].marks == sum(policy.HasField("uplift") for policy in report.policies) == 3
+    for number in range(1, 4):
+        known = sum(day.policies[number].HasField("uplift") for day in report.days)
+        assert plots[f"uplift-{number}"].marks == known == 60
+    served = sum(policy.served > 0 for day in report.days for policy in day.policies)
+    assert plots["shares"].marks == plots["served"].marks == served == 240
+    assert plots["arms"].marks == len(report.arms) == 6
+    assert plots["shown"].marks == sum(shown > 0 for arm in report.arms for shown in arm.shown_by_policy)
+    assert plots["event-0"].marks == plots["event-1"].marks == 4
+    assert plots["features"].marks == len(report.features) == 5
+
+
+def test_the_numbers_are_the_reports() -> None:
+    """Table, tooltip and report agree, to the last digit that is shown."""
+    report = campaign()
+    found = Parsed(page(report))
+    for policy, row in zip(report.policies, found.tables["policies"][1:], strict=True):
+        assert row[0] == policy.name
+        assert row[2:5] == [f"{policy.share:.1%}", f"{policy.served:,}", f"{policy.value.mean:.4f}"]
+        assert row[5] == f"{policy.value.low:.4f} to {policy.value.high:.4f}"
+        assert f"{policy.name}: {row[4]} ({row[5]})" in found.plots["value"].texts
+        if policy.HasField("uplift"):
+            assert row[6] == f"{policy.uplift.mean:+.4f}"
+            assert row[7] == f"{policy.uplift.low:+.4f} to {policy.uplift.high:+.4f}"
+            assert f"{policy.name}: {row[6]} ({row[7]})" in found.plots["gain"].texts
+    for day, row in zip(report.days, found.tables["days"][1:], strict=True):
+        assert row[:2] == [day.date, f"{day.share:.1%}"]
+        last = day.policies[3].uplift
+        assert row[-2:] == [f"{last.mean:+.4f}", f"{last.low:+.4f} to {last.high:+.4f}"]
+        assert f"{day.date}: {row[-2]} ({row[-1]})" in found.plots["uplift-3"].texts
+    for step in report.ladder:
+        assert step.sentence.rpartition(": ")[2] in found.text
+    for sentence in (
+        report.next_step,
+        report.ramp.gate.sentence,
+        *(move.reason for move in report.ramp.moves),
+    ):
+        assert sentence in found.text
+
+
+def test_nothing_measured_yet_is_said() -> None:
+    """An empty report makes a page without plots that says so."""
+    found = Parsed(page(pb.GetReportResponse(placement="home-hero", confidence=0.95, min_exposures=2_000)))
+    assert found.plots == {}
+    assert "Nothing was measured yet." in found.text
+    assert "No ramp: static serves everyone." in found.text
+
+
+def hostile(report: pb.GetReportResponse, name: str) -> pb.GetReportResponse:
+    """The report with everything that has a name called `name`."""
+    report.placement = report.next_step = report.ramp.gate.sentence = name
+    for policy in report.policies:
+        policy.name = name
+        for estimate in policy.events:
+            estimate.event = name
+        for counted in policy.counts:
+            counted.event = name
+    for arm in report.arms:
+        arm.id = name
+        for event in arm.events:
+            event.event = name
+    for feature in report.features:
+        feature.name = name
+    for move in report.ramp.moves:
+        move.reason = move.actor = name
+    for step in report.ladder:
+        step.policy = step.before = step.sentence = name
+    return report
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "<script>alert(1)</script>",
+        '"><img src=x onerror=alert(1)>',
+        "</title></style><b>",
+        "&lt;&amp;'",
+        "\x00\x1b[",
+    ],
+)
+def test_names_stay_text(name: str) -> None:
+    """Names and reasons are shown to the letter, and never become tags or attributes."""
+    usual, found = Parsed(page(campaign())), Parsed(page(hostile(campaign(), name)))
+    assert set(found.tags) <= set(usual.tags)
+    assert {attribute for _, attribute, _ in found.attributes} <= {
+        attribute for _, attribute, _ in usual.attributes
+    }
+    shown = re.sub(r"[\x00\x1b]", "\N{REPLACEMENT CHARACTER}", name)
+    assert found.words.count(shown) > 20
+
+
+def test_the_page_asks_for_nothing() -> None:
+    """It names no address but SVG's, and allows browsers no script, image, font or request."""
+    text = page(campaign())
+    assert set(re.findall(r"\w+://[^\"'\s<]+", text)) == {"http://www.w3.org/2000/svg"}
+    assert "default-src 'none'; style-src 'unsafe-inline'" in text
+    assert not {"script", "link", "img", "iframe", "object"} & set(Parsed(text).tags)
+    assert "url(" not in text
+    assert "@import" not in text
