@@ -68,8 +68,8 @@ data/.obd: constraints-data.txt | $(VENV)/bin/python
 	find data/obd -name .DS_Store -delete
 	@touch $@
 
-bench: dev ## the transport, a start, the core and durability beside their peers; all of them, then the verdict
-	@failed=0; for part in transport_bench start bench measuring_bench durability_bench; do \
+bench: dev ## the transport, a start, the core, a campaign and durability; all of them, then the verdict
+	@failed=0; for part in transport_bench start bench measuring_bench days_bench durability_bench; do \
 		echo; $(BIN)/python -m loadtest.$$part || failed=1; \
 	done; exit $$failed
 

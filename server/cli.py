@@ -20,7 +20,7 @@ COMMANDS = {
     "repair": "Make a damaged data directory startable again, keeping what is taken out of the way.",
     "rotate-key": "Add a key that seals tokens from the next reload on, or retire one.",
     "probe": "Ask a running sidecar whether it serves; the exit code is the answer.",
-    "simulate": "Drive a running sidecar with simulated shoppers.",
+    "simulate": "Drive a running sidecar with simulated shoppers, or a campaign of days without one.",
     "replay": "Drive a running sidecar with logged data.",
 }
 """Subcommands with their one line of help; each is `server.commands.NAME.NAME`, `_` for `-`."""

@@ -42,7 +42,7 @@ batch_option = click.option(
 
 
 def connection_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add --target, --allow-remote and the TLS files to a command, which gets a `client` for them."""
+    """Add --target, --allow-remote and the TLS files to a command, which gets `connect` to make a client."""
 
     @click.option(
         "--target",
@@ -53,17 +53,19 @@ def connection_options(command: Callable[..., None]) -> Callable[..., None]:
     @click.option("--allow-remote", is_flag=True, help="Drive a sidecar that is not on this machine.")
     @tls_options
     @wraps(command)
-    def with_client(
+    def with_connection(
         *,
         target: str,
         allow_remote: bool,
         security: Security | None,
         **rest: object,
     ) -> None:
-        address = _address(target, allow_remote=allow_remote)
-        command(client=Client(address, security=security), **rest)
+        def connect() -> Client:
+            return Client(_address(target, allow_remote=allow_remote), security=security)
 
-    return with_client
+        command(connect=connect, **rest)
+
+    return with_connection
 
 
 def _address(target: str, *, allow_remote: bool) -> str:

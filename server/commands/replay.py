@@ -1,6 +1,7 @@
 """`banditd replay`: logged decisions are replayed through a running sidecar."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -31,7 +32,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False, exists=True, readable=True)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON; progress goes to stderr.")
 def replay(
     *,
-    client: Client,
+    connect: Callable[[], Client],
     log: Path,
     mapping_path: Path,
     placement: str,
@@ -45,6 +46,7 @@ def replay(
     A row counts when the arm chosen is the logged one (Li et al. 2011): unbiased where the log chose its
     arms uniformly at random. See docs/replay.md.
     """
+    client = connect()
     mapping, rows = _load(log, mapping_path, seed, limit)
     console = output_console(as_json=as_json)
     run = Replay(placement, rows, client, batch)

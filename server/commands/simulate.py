@@ -1,26 +1,46 @@
-"""`banditd simulate`: shoppers with known response rates visit a running sidecar."""
+"""`banditd simulate`: shoppers with known response rates visit a running sidecar, or, by days, an engine."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from bandit.config import ConfigError
 from server.client import Client
 from server.commands.driving import DriveError, batch_option, connection_options, driving, output_console
+from server.commands.simulating_days import read_config, simulate_days
 from server.exit_codes import ExitCode
+from server.simulation.campaign import DAYS_MAX, Campaign
 from server.simulation.drive import SHOPPERS_MAX, Simulation, SimulationError
+from server.simulation.scenario import Scenario
 from server.simulation.scenario_file import DEMO, read_scenario
 from server.simulation.view import LiveView, show_report
 
+_FOR_A_SIDECAR = ("target", "allow_remote", "tls_ca", "tls_cert", "tls_key", "tls_server_name", "batch")
+_FOR_DAYS = ("config_path",)
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
 
 @click.command("simulate")
+@click.option(
+    "--days",
+    type=click.IntRange(1, DAYS_MAX),
+    help="Simulate a campaign of so many days, in this process and by its own clock, without a sidecar.",
+)
+@click.option(
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path),
+    help="With --days: the configuration, a file or a directory. Default: the embedded example.",
+)
 @connection_options
 @click.option(
     "--scenario",
     "scenario_path",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=_FILE,
     help="Scenario file (YAML). Default: the scenario of the embedded demo configuration.",
 )
 @click.option("--placement", help="Visit this placement instead of the scenario's; its arms are the same.")
@@ -35,7 +55,9 @@ from server.simulation.view import LiveView, show_report
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON; progress goes to stderr.")
 def simulate(
     *,
-    client: Client,
+    days: int | None,
+    config_path: Path | None,
+    connect: Callable[[], Client],
     scenario_path: Path | None,
     placement: str | None,
     shoppers: int,
@@ -44,28 +66,63 @@ def simulate(
     shuffle_contexts: bool,
     as_json: bool,
 ) -> None:
-    """Drive a running sidecar with simulated shoppers, and say what its choices were worth.
+    """Let simulated shoppers visit a running sidecar, and say what its choices were worth.
 
     The scenario file gives the true response rates, so the reward of the arms served is set against the
-    static campaign's and an oracle's without noise. See docs/simulate.md.
+    static campaign's and an oracle's without noise. With --days there is no sidecar: the engine runs here,
+    and days pass in seconds. See docs/simulate.md.
     """
+    _refuse_others(days)
+    scenario = _scenario(scenario_path or DEMO, placement)
     try:
-        scenario = read_scenario(scenario_path or DEMO)
+        if days is not None:
+            config = read_config(config_path)
+            campaign = Campaign(scenario, config, days, shoppers, seed, shuffle_contexts)
+            simulate_days(campaign, as_json=as_json)
+        else:
+            client = connect()
+            run = Simulation(scenario, client, shoppers, batch, seed, shuffle_contexts)
+            _visit_sidecar(run, client, as_json=as_json)
+    except SimulationError as error:
+        raise DriveError(str(error)) from None
+
+
+def _refuse_others(days: int | None) -> None:
+    """Refuse options on the command line that mean nothing with, or without, --days."""
+    context = click.get_current_context()
+    useless, why = (
+        (_FOR_DAYS, "is for --days: a running sidecar has its own")
+        if days is None
+        else (
+            _FOR_A_SIDECAR,
+            "is for a running sidecar, and with --days there is none; leave one of them out",
+        )
+    )
+    for parameter in context.command.params:
+        given = context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
+        if given and parameter.name in useless:
+            raise click.UsageError(f"{parameter.opts[0]} {why}")
+
+
+def _scenario(path: Path, placement: str | None) -> Scenario:
+    try:
+        scenario = read_scenario(path)
     except ConfigError as error:
         raise DriveError(str(error), ExitCode.CONFIG) from None
-    if placement is not None:
-        scenario = replace(scenario, placement=placement)
+    return scenario if placement is None else replace(scenario, placement=placement)
+
+
+def _visit_sidecar(run: Simulation, client: Client, *, as_json: bool) -> None:
     console = output_console(as_json=as_json)
-    run = Simulation(scenario, client, shoppers, batch, seed, shuffle_contexts)
-    with driving(client), LiveView(console, shoppers) as view:
+    with driving(client), LiveView(console, run.shoppers) as view:
         finished = _drive(run, view)
-    report = run.scores.report(seed, shuffled=shuffle_contexts)
+    report = run.scores.report(run.seed, shuffled=run.shuffle)
     if as_json:
         click.echo(json.dumps(report.as_dict(), indent=2))
     else:
         show_report(console, report)
     if not finished:
-        raise DriveError(f"interrupted after {len(run.scores)} of {shoppers} shoppers")
+        raise DriveError(f"interrupted after {len(run.scores)} of {run.shoppers} shoppers")
 
 
 def _drive(run: Simulation, view: LiveView) -> bool:
@@ -73,8 +130,6 @@ def _drive(run: Simulation, view: LiveView) -> bool:
     run.progress = view.update
     try:
         run.run()
-    except SimulationError as error:
-        raise DriveError(str(error)) from None
     except KeyboardInterrupt:
         return False
     return True

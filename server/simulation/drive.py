@@ -12,7 +12,7 @@ from server.client import Caller, unwrap
 from server.pb import bandit_pb2 as pb
 from server.simulation.scenario import Scenario
 from server.simulation.scores import Scores
-from server.simulation.shoppers import Block, Shoppers, context
+from server.simulation.shoppers import Block, Shoppers, contexts
 
 SHOPPERS_MAX = 2_000_000
 """Visits of one simulation; their choices are kept for the report, about 100 bytes each."""
@@ -20,6 +20,14 @@ SHOPPERS_MAX = 2_000_000
 
 class SimulationError(Exception):
     """The sidecar's answers do not fit the scenario. The text names both and the remedy."""
+
+
+def unknown_arm(scenario: Scenario, name: str) -> SimulationError:
+    """The error of a placement that serves an arm which the scenario does not know."""
+    return SimulationError(
+        f"placement {scenario.placement!r} serves the arm {name!r}, which the scenario does not know (it has "
+        f"{', '.join(scenario.arms)}); add it there, or name the placement that the scenario is for"
+    )
 
 
 @dataclass(order=True, slots=True)
@@ -48,6 +56,12 @@ class Simulation:
     _luck: np.random.Generator = field(init=False)
 
     def __post_init__(self) -> None:
+        for event in self.scenario.events:
+            if event.delay_us:
+                raise SimulationError(
+                    f"event {event.name!r} has a delay in time, and beside a running sidecar there is no "
+                    "clock to go by: use --days, or give the delay as a number of visits"
+                )
         self.scores = Scores(self.scenario, self.shoppers)
         self._luck = np.random.default_rng([self.seed, 1])
 
@@ -61,26 +75,23 @@ class Simulation:
         self._report_due(float("inf"))
 
     def _serve(self, block: Block) -> None:
-        replies = self.caller.choose_batch([self._request(block, index) for index in range(len(block))])
+        replies = self.caller.choose_batch(self._requests(block))
         served = [unwrap(reply) for reply in replies]
         arms = [self._arm(reply.arm) for reply in served]
         self.scores.add(block.truth, block.expected, arms, [reply.policy for reply in served])
         for index, (reply, arm) in enumerate(zip(served, arms, strict=True)):
             self._respond(block, index, reply.decision_id, arm)
 
-    def _request(self, block: Block, index: int) -> pb.ChooseRequest:
-        categories, numbers = context(self.scenario, block.sent, index)
-        return pb.ChooseRequest(
-            placement=self.scenario.placement, unit=block.units[index], categories=categories, numbers=numbers
-        )
+    def _requests(self, block: Block) -> list[pb.ChooseRequest]:
+        name, sent = self.scenario.placement, contexts(self.scenario, block.sent, len(block))
+        return [
+            pb.ChooseRequest(placement=name, unit=unit, categories=categories, numbers=numbers)
+            for unit, (categories, numbers) in zip(block.units, sent, strict=True)
+        ]
 
     def _arm(self, name: str) -> int:
         if name not in self.scenario.arms:
-            known = ", ".join(self.scenario.arms)
-            raise SimulationError(
-                f"placement {self.scenario.placement!r} serves the arm {name!r}, which the scenario does not "
-                f"know (it has {known}); add it there, or name the placement that the scenario is for"
-            )
+            raise unknown_arm(self.scenario, name)
         return self.scenario.arms.index(name)
 
     def _respond(self, block: Block, index: int, decision_id: str, arm: int) -> None:

@@ -96,7 +96,8 @@ class Event:
 
     `rates` (K,) is the probability for each arm before effects. `worth` is the configured value of the
     event in the placement. `value_mean`, `value_sd` describe the event's own value (log-normal; without
-    spread exactly the mean). `delay` is the mean number of visits until it is reported, exponential.
+    spread exactly the mean). It is reported after an exponential delay, whose mean is `delay` visits, or
+    `delay_us` microseconds where that is not 0.
     """
 
     name: str
@@ -107,6 +108,7 @@ class Event:
     value_mean: float = 1.0
     value_sd: float = 0.0
     delay: float = 0.0
+    delay_us: int = 0
 
     def probability(self, visits: Visits, count: int) -> Floats:
         """True response rates (n, K) of these visits for every arm."""

@@ -110,6 +110,8 @@ def _event(name: str, reader: Reader, arms: tuple[str, ...], features: Features)
     scale = fields["scale"].choice(Scale, list(Scale), Scale.LOGIT) or Scale.LOGIT
     effects = fields["effects"]
     mean, spread = _value(fields["value"])
+    delay = fields["delay"]
+    timed = isinstance(delay.value, str)
     return Event(
         name=name,
         worth=fields["worth"].number(1.0, at_least=-EVENT_VALUE_MAX, at_most=EVENT_VALUE_MAX),
@@ -120,7 +122,8 @@ def _event(name: str, reader: Reader, arms: tuple[str, ...], features: Features)
         else (),
         value_mean=mean,
         value_sd=spread,
-        delay=fields["delay"].number(0.0, at_least=0, at_most=DELAY_MAX),
+        delay=0.0 if timed else delay.number(0.0, at_least=0, at_most=DELAY_MAX),
+        delay_us=delay.duration_us() if timed else 0,
     )
 
 

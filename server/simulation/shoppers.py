@@ -6,11 +6,16 @@ and the same luck whatever the sidecar answers, and can be compared visit by vis
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import repeat
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bandit.features import Categories, Numbers
 from server.simulation.scenario import Category, Column, Floats, Scenario, Visits
+
+T = TypeVar("T")
 
 RETURNING_AMONG = 10_000
 """A returning shopper is one of the last so many: a bound on memory, and people do not return for ever."""
@@ -95,14 +100,20 @@ class Shoppers:
         }
 
 
-def context(scenario: Scenario, visits: Visits, index: int) -> tuple[dict[str, str], dict[str, float]]:
-    """Visit `index` as the categories and numbers of a request."""
-    categories: dict[str, str] = {}
-    numbers: dict[str, float] = {}
+def contexts(scenario: Scenario, visits: Visits, count: int) -> Iterator[tuple[Categories, Numbers]]:
+    """The categories and numbers of each of `count` visits, as requests carry them."""
+    categories: dict[str, list[str]] = {}
+    numbers: dict[str, list[float]] = {}
     for feature in scenario.features:
-        value = visits[feature.name][index]
+        column = visits[feature.name]
         if isinstance(feature, Category):
-            categories[feature.name] = feature.values[int(value)]
+            categories[feature.name] = [feature.values[code] for code in column.tolist()]
         else:
-            numbers[feature.name] = float(value)
-    return categories, numbers
+            numbers[feature.name] = column.tolist()
+    return zip(_rows(categories, count), _rows(numbers, count), strict=True)
+
+
+def _rows(columns: dict[str, list[T]], count: int) -> Iterator[dict[str, T]]:
+    """Columns of `count` values by name → for each row its values by name."""
+    rows = zip(*columns.values(), strict=True) if columns else repeat((), count)
+    return (dict(zip(columns, row, strict=True)) for row in rows)

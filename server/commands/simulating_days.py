@@ -1,0 +1,84 @@
+"""`banditd simulate --days`: a whole campaign in this process, and what it prints."""
+
+import json
+import time
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from bandit.config import Config, ConfigError
+from bandit.kernels.jit import compile_all
+from bandit.report import report
+from server.commands.driving import DriveError, output_console
+from server.commands.report import WIDTH_MIN
+from server.config_files import load
+from server.exit_codes import ExitCode
+from server.pb import bandit_pb2 as pb
+from server.reporting.message import report_message
+from server.reporting.view import document, show
+from server.simulation.campaign import DAY_US, Campaign
+from server.simulation.view import LiveView, show_report
+
+DEMO = Path(__file__).parents[1] / "defaults" / "demo.yaml"
+
+
+def simulate_days(campaign: Campaign, *, as_json: bool) -> None:
+    """Run a campaign to the end, or to Ctrl-C, and print what came of it. Raises SimulationError."""
+    console = output_console(as_json=as_json)
+    compile_all()
+    began_s = time.perf_counter()
+    with LiveView(console, campaign.shoppers) as view:
+        campaign.progress = view.update
+        finished = _run(campaign)
+    passed_s = time.perf_counter() - began_s
+    found = report_message(report(campaign.state, campaign.now_us))
+    if as_json:
+        click.echo(json.dumps(_document(campaign, found, passed_s), indent=2))
+    else:
+        _show(console, campaign, found, passed_s)
+    if not finished:
+        raise DriveError(f"interrupted after {len(campaign.scores)} of {campaign.shoppers} shoppers")
+
+
+def read_config(path: Path | None) -> Config:
+    """The configuration of a campaign; None: the embedded example's. Raises DriveError."""
+    try:
+        return load(path or DEMO)
+    except ConfigError as error:
+        raise DriveError(str(error), ExitCode.CONFIG) from None
+
+
+def _run(campaign: Campaign) -> bool:
+    try:
+        campaign.run()
+    except KeyboardInterrupt:
+        return False
+    return True
+
+
+def _document(campaign: Campaign, found: pb.GetReportResponse, passed_s: float) -> dict[str, object]:
+    """What a simulation beside a sidecar prints, and what only a campaign has."""
+    return campaign.scores.report(campaign.seed, shuffled=campaign.shuffle).as_dict() | {
+        "days": campaign.days,
+        "learned_share": campaign.learned_share,
+        "report": document(found),
+        "speed": {
+            "visits_per_s": len(campaign.scores) / passed_s,
+            "core_part": campaign.core_s / passed_s,
+        },
+    }
+
+
+def _show(console: Console, campaign: Campaign, found: pb.GetReportResponse, passed_s: float) -> None:
+    show_report(console, campaign.scores.report(campaign.seed, shuffled=campaign.shuffle))
+    console.print()
+    show(found, Console(highlight=False, width=max(console.width, WIDTH_MIN)))
+    visits, days = len(campaign.scores), (campaign.now_us - campaign.begin_us) / DAY_US
+    console.print(
+        f"\nday {days:.0f}: learned policies serve {campaign.learned_share:.1%} of the units in scope\n"
+        f"{visits:,} visits in {passed_s:.1f} s: {visits / passed_s:,.0f} a second, "
+        f"{campaign.core_s / passed_s:.0%} of the time in the core",
+        highlight=False,
+        soft_wrap=True,
+    )
