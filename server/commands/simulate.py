@@ -20,7 +20,7 @@ from server.simulation.scenario_file import DEMO, read_scenario
 from server.simulation.view import LiveView, show_report
 
 _FOR_A_SIDECAR = ("target", "allow_remote", "tls_ca", "tls_cert", "tls_key", "tls_server_name", "batch")
-_FOR_DAYS = ("config_path",)
+_FOR_DAYS = ("config_path", "html")
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
@@ -53,6 +53,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @batch_option
 @click.option("--shuffle-contexts", is_flag=True, help="Send each shopper's context with another's visit.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON; progress goes to stderr.")
+@click.option("--html", type=_FILE, metavar="FILE", help="With --days: write the report there as one page.")
 def simulate(
     *,
     days: int | None,
@@ -65,6 +66,7 @@ def simulate(
     batch: int,
     shuffle_contexts: bool,
     as_json: bool,
+    html: Path | None,
 ) -> None:
     """Let simulated shoppers visit a running sidecar, and say what its choices were worth.
 
@@ -78,7 +80,7 @@ def simulate(
         if days is not None:
             config = read_config(config_path)
             campaign = Campaign(scenario, config, days, shoppers, seed, shuffle_contexts)
-            simulate_days(campaign, as_json=as_json)
+            simulate_days(campaign, as_json=as_json, html=html)
         else:
             client = connect()
             run = Simulation(scenario, client, shoppers, batch, seed, shuffle_contexts)

@@ -16,6 +16,7 @@ from server.config_files import load
 from server.exit_codes import ExitCode
 from server.pb import bandit_pb2 as pb
 from server.reporting.message import report_message
+from server.reporting.page import write_page
 from server.reporting.view import document, show
 from server.simulation.campaign import DAY_US, Campaign
 from server.simulation.view import LiveView, show_report
@@ -23,8 +24,11 @@ from server.simulation.view import LiveView, show_report
 DEMO = Path(__file__).parents[1] / "defaults" / "demo.yaml"
 
 
-def simulate_days(campaign: Campaign, *, as_json: bool) -> None:
-    """Run a campaign to the end, or to Ctrl-C, and print what came of it. Raises SimulationError."""
+def simulate_days(campaign: Campaign, *, as_json: bool, html: Path | None) -> None:
+    """Run a campaign to the end, or to Ctrl-C, and print what came of it. Raises SimulationError.
+
+    `html`: write the placement's report there, as one page.
+    """
     console = output_console(as_json=as_json)
     compile_all()
     began_s = time.perf_counter()
@@ -37,6 +41,9 @@ def simulate_days(campaign: Campaign, *, as_json: bool) -> None:
         click.echo(json.dumps(_document(campaign, found, passed_s), indent=2))
     else:
         _show(console, campaign, found, passed_s)
+    if html is not None:
+        write_page(found, html)
+        console.print(f"{html}: the report as a page", highlight=False, soft_wrap=True, markup=False)
     if not finished:
         raise DriveError(f"interrupted after {len(campaign.scores)} of {campaign.shoppers} shoppers")
 

@@ -86,11 +86,22 @@ def test_what_is_for_a_sidecar_is_refused_with_days(flag: list[str]) -> None:
     assert f"{flag[0]} is for a running sidecar, and with --days there is none" in done.output
 
 
-def test_what_is_for_days_is_refused_without() -> None:
-    """A running sidecar has a configuration of its own."""
-    done = command("--config", str(EXAMPLE / "config.yaml"))
+@pytest.mark.parametrize("flag", ["--config", "--html"])
+def test_what_is_for_days_is_refused_without(flag: str) -> None:
+    """A running sidecar has a configuration and a report of its own."""
+    done = command(flag, "somewhere")
     assert done.exit_code == 2
-    assert "--config is for --days" in done.output
+    assert f"{flag} is for --days" in done.output
+
+
+def test_the_report_is_written_as_a_page(tmp_path: Path) -> None:
+    """Beside what is printed, and with --json, whose output stays JSON."""
+    page = tmp_path / "report.html"
+    done = command("--days", "3", "--shoppers", "3000", "--json", "--html", str(page))
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["days"] == 3
+    assert "home-hero" in page.read_text()
+    assert page.read_text().startswith("<!DOCTYPE html>")
 
 
 def test_a_placement_that_is_not_configured_is_refused() -> None:

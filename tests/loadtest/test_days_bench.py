@@ -4,7 +4,7 @@ from loadtest.days_bench import alone, campaign, noted, whole
 
 
 def test_the_core_alone_plays_the_same_visits() -> None:
-    """Every choice and reward that was noted is accepted again: its decision_ids are those of the first time."""
+    """Every choice and reward that was noted is accepted again, by its first decision_id."""
     calls = noted(3000, 2048)
     assert sum(name == "choose" for name, _ in calls) == 2048
     assert 100 < sum(name == "reward" for name, _ in calls) < 2048
