@@ -166,10 +166,11 @@ def _ladder(found: pb.GetReportResponse) -> None:
     names = [policy.name for policy in found.policies]
     if len(names) < 4:
         return
-    for policy, before, what, difference, verdict in (
-        (1, 0, "the best arm for all", found.policies[1].uplift, "not to be told apart yet"),
-        (3, 1, "the best arm for each visitor", interval(0.0842, 0.02), "it pays"),
+    for policy, before, what, difference in (
+        (1, 0, "the best arm for all", found.policies[1].uplift),
+        (3, 1, "the best arm for each visitor", interval(0.0842, 0.02)),
     ):
+        verdict = "it pays" if difference.low > 0.0 else "not to be told apart yet"
         numbers = f"{difference.mean:+.4g} a decision ({difference.low:+.4g} to {difference.high:+.4g})"
         sentence = f"{what} ({names[policy]}) against {names[before]}: {verdict}: {numbers}"
         step = found.ladder.add(policy=names[policy], before=names[before], sentence=sentence)
@@ -182,3 +183,44 @@ def _features(found: pb.GetReportResponse) -> None:
         ("hour", 0.0017, 0.0020), ("returning", 0.0009, 0.0018),
     ):  # fmt: skip
         found.features.add(name=name, importance=importance, chance=chance)
+
+
+def unmeasured(found: pb.GetReportResponse, label: str) -> pb.GetReportResponse:
+    """The report without a number for any learned policy, each for the reason `label`."""
+    for policy in list(found.policies)[1:]:
+        policy.label = label
+        policy.ClearField("value")
+        policy.ClearField("uplift")
+        for estimate in policy.events:
+            estimate.ClearField("value")
+            estimate.ClearField("uplift")
+    for day in found.days:
+        for part in day.policies:
+            part.ClearField("uplift")
+    for step in found.ladder:
+        step.ClearField("difference")
+        step.sentence = f"({step.policy}) against {step.before}: nothing can be said ({label})"
+    return found
+
+
+def largest() -> pb.GetReportResponse:
+    """As many policies, days and arms as there may be, all with the longest of names and reasons."""
+    found = campaign(100, len(POLICIES), [f"{number}-arm" for number in range(256)])
+    found.placement = _longest(found.placement)
+    for policy in found.policies:
+        policy.name = _longest(policy.name)
+        for estimate in policy.events:
+            estimate.event = _longest(estimate.event)
+        for counted in policy.counts:
+            counted.event = _longest(counted.event)
+    for arm in found.arms:
+        arm.id = _longest(arm.id)
+    for feature in found.features:
+        feature.name = _longest(feature.name)
+    for move in found.ramp.moves:
+        move.reason, move.actor = "x" * 512, "W" * 128
+    return found
+
+
+def _longest(name: str) -> str:
+    return f"{name}_{'W' * 64}"[:64]

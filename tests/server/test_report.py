@@ -9,8 +9,9 @@ import pytest
 from click.testing import CliRunner
 
 from server.cli import cli
-from server.exit_codes import ExitCode
+from server.exit_codes import ExitCode, StartError
 from server.pb import bandit_pb2 as pb
+from tests.reporting.parsed import Parsed
 from tests.server.running import CONFIG, WAIT_S, Loop, Running, refused, running
 
 GATED = CONFIG.replace("      over: 1d\n", "      over: 1d\n      gate: {min_exposures: 200}\n")
@@ -54,6 +55,27 @@ def test_the_command_prints_it(loop: Loop, tmp_path: Path) -> None:
     assert message.ladder[0].sentence in text.output
     found = json.loads(machine.output)
     assert found["policies"][1]["value"]["mean"] == message.policies[1].value.mean
+
+
+def test_the_command_writes_a_page(loop: Loop, tmp_path: Path) -> None:
+    """With the numbers that it prints; not together with --json, and not where there is no folder."""
+    path, gone = tmp_path / "hero.html", tmp_path / "gone" / "hero.html"
+    with running(loop, tmp_path, GATED) as server:
+        live(server)
+        call = ["report", "hero", "--target", f"unix:{tmp_path}/operator.sock"]
+        written = CliRunner().invoke(cli, [*call, "--html", str(path)])
+        failed = CliRunner().invoke(cli, [*call, "--html", str(gone)])
+        both = CliRunner().invoke(cli, [*call, "--html", str(path), "--json"])
+        message = server.operator.GetReport(pb.GetReportRequest(placement="hero"), timeout=WAIT_S)
+    assert written.exit_code == ExitCode.OK
+    assert written.output == f"{path}: the report of hero\n"
+    tables = Parsed(path.read_text("utf-8")).tables
+    assert [row[4] for row in tables["policies"][1:]] == [f"{one.value.mean:.4f}" for one in message.policies]
+    assert isinstance(failed.exception, StartError)
+    assert failed.exception.code is ExitCode.FILES
+    assert f"'{gone}' cannot be written" in str(failed.exception)
+    assert both.exit_code == ExitCode.USAGE
+    assert "--json and --html exclude each other" in both.output
 
 
 def test_what_cannot_be_reported_is_said(loop: Loop, tmp_path: Path) -> None:

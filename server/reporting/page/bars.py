@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from server.reporting.page.drawing import WIDTH, Box, area, drawing, foot_axis, line, row_label
+from server.reporting.page.drawing import LEFT, WIDTH, Box, area, drawing, foot_axis, line, row_label
 from server.reporting.page.markup import Markup, element, join
 from server.reporting.page.scales import ROOM, Scale
 
-LEFT = 142.0
 ROW = 28.0
 THICK = 16.0
 

@@ -76,11 +76,11 @@ def uplift_plot(report: pb.GetReportResponse, policy: int, scale: Scale, unit: U
     name, points = report.policies[policy].name, uplifts(report, policy)
     days = Days.over([day.date for day in report.days], BOX.left, BOX.right)
     parts = [area(BOX), side_axis(BOX, scale, sign=True), day_axis(BOX, days), _begin(report, days)]
-    parts.append(line(BOX.left, scale.at(0.0), BOX.right, scale.at(0.0), "zero"))
     if points:
-        dot = 3.0 if days.count <= DAYS_SPARSE else 2.0
-        parts += [_unknown(days, points)]
-        parts += [_band(days, scale, run) for run in _runs(points)]
+        dot, began = 3.0 if days.count <= DAYS_SPARSE else 2.0, _began(report)
+        parts += [_unknown(days, points, began)]
+        parts += [line(BOX.left, scale.at(0.0), BOX.right, scale.at(0.0), "zero")]
+        parts += [_band(days, scale, run) for run in _runs(points, began)]
         parts += [_dot(days, scale, point, unit, dot) for point in points]
     else:
         parts.append(note(BOX, INSTEAD.get(report.policies[policy].label, INSTEAD["OK"])))
@@ -120,38 +120,50 @@ def served_plot(report: pb.GetReportResponse) -> Markup:
     return drawing("served", "Decisions by day", text, HEIGHT, *parts)
 
 
+def _began(report: pb.GetReportResponse) -> str:
+    """Return the day on which the present measurement began; before all others if it is not said."""
+    return report.begin_time.ToDatetime().date().isoformat() if report.HasField("begin_time") else ""
+
+
 def _begin(report: pb.GetReportResponse, days: Days) -> Markup:
     """Return a line where the present measurement began, if that is within the plot."""
     at = days.moment(report.begin_time.seconds) if report.HasField("begin_time") else None
     if at is None or at - BOX.left < days.width:
         return Markup()
-    return join([
-        line(at, BOX.top, at, BOX.bottom, "begin"), label(at + 4.0, BOX.top + 12.0, "measured anew")
-    ])  # fmt: skip
-
-
-def _unknown(days: Days, points: Sequence[Point]) -> Markup:
-    """Return the ground under the days before the first estimate, and its reason where there is room."""
-    until = days.left(points[0].day)
-    if until - BOX.left < 1.0:
-        return Markup()
-    ground = element(
-        "rect", class_="unknown", x=BOX.left, y=BOX.top, width=until - BOX.left, height=BOX.bottom - BOX.top
+    left = at > (BOX.left + BOX.right) / 2
+    words = label(
+        at - 5.0 if left else at + 5.0, BOX.top + 12.0, "measured anew", anchor="end" if left else None
     )
-    if until - BOX.left < REASON_ROOM:
-        return ground
-    return join([ground, label((BOX.left + until) / 2, BOX.bottom - 8.0, "too few yet", anchor="middle")])
+    return join([line(at, BOX.top, at, BOX.bottom, "begin"), words])
 
 
-def _runs(points: Sequence[Point]) -> Iterator[list[Point]]:
-    """Yield the points in runs of days that follow one another: a band does not bridge what is not known."""
+def _unknown(days: Days, points: Sequence[Point], began: str) -> Markup:
+    """Return the ground under the days before the first estimate, with a reason if there is room."""
+    first = next((point.day for point in points if point.day >= began), None)
+    if first is None:
+        return Markup()
+    left, right = max(days.left(began) if began else BOX.left, BOX.left), days.left(first)
+    if right - left < 1.0:
+        return Markup()
+    width, height = right - left, BOX.bottom - BOX.top
+    ground = element("rect", class_="unknown", x=left, y=BOX.top, width=width, height=height)
+    reason = label((left + right) / 2, BOX.bottom - 8.0, "too few yet", anchor="middle")
+    return join([ground, reason] if width > REASON_ROOM else [ground])
+
+
+def _runs(points: Sequence[Point], began: str) -> Iterator[list[Point]]:
+    """Yield the points in runs: a band bridges neither days without an estimate nor two measurements."""
     run: list[Point] = []
     for point in points:
-        if run and (date.fromisoformat(point.day) - date.fromisoformat(run[-1].day)).days > 1:
+        if run and (_days_between(run[-1], point) > 1 or run[-1].day < began <= point.day):
             yield run
             run = []
         run.append(point)
     yield run
+
+
+def _days_between(one: Point, other: Point) -> int:
+    return (date.fromisoformat(other.day) - date.fromisoformat(one.day)).days
 
 
 def _band(days: Days, scale: Scale, run: Sequence[Point]) -> Markup:

@@ -12,10 +12,16 @@ from server.pb import bandit_pb2 as pb
 from server.reporting.page.markup import Markup, element, join
 from server.reporting.page.scales import Days, Scale, tick_texts
 
-WIDTH = 480.0
+WIDTH = 420.0
 
-LABEL_CHARS = 18
-"""Characters of a name that fit beside a row; the whole name is in its tooltip and in the table."""
+TEXT = 12.5
+"""Height of letters, the largest that the style sheet sets."""
+
+LEFT = 126.0
+"""Where rows begin, right of their names."""
+
+NARROW, WIDE = "fijlrtI.:|-", "mwGMOQW_"
+"""Letters that are narrower and wider than others: all in all a name is not wider than they say."""
 
 
 class Box(NamedTuple):
@@ -98,20 +104,31 @@ def day_axis(box: Box, days: Days) -> Markup:
 
 def row_label(box: Box, y: float, name: str) -> Markup:
     """Return the name of a row, cut to what fits; it is whole where the pointer rests on it."""
-    return element("text", element("title", name), short(name), x=box.left - 8, y=y + 4, text_anchor="end")
+    shown = short(name, box.left - 10.0)
+    return element("text", element("title", name), shown, x=box.left - 8.0, y=y + 4.0, text_anchor="end")
 
 
-def short(name: str) -> str:
-    """Return a name that fits: its end is often what tells names apart, so its middle goes."""
-    if len(name) <= LABEL_CHARS:
-        return name
-    head = LABEL_CHARS // 2
-    return f"{name[:head]}…{name[head + 1 - LABEL_CHARS :]}"
+def short(name: str, room: float) -> str:
+    """Return a name that fits into `room`: its end is often what tells names apart, so its middle goes."""
+    kept, shown = len(name), name
+    while _length(shown) > room:
+        kept -= 1
+        shown = f"{name[: (kept + 1) // 2]}…{name[len(name) - kept // 2 :]}"
+    return shown
+
+
+def _length(content: str) -> float:
+    """Return how long a text is at most, in the widest of the fonts that the style sheet names."""
+    ems = sum(
+        0.42 if one in NARROW else 1.0 if one in WIDE else 0.7 if one.isupper() else 0.64 for one in content
+    )
+    return ems * TEXT
 
 
 def note(box: Box, content: str) -> Markup:
     """Return words in the middle of a plot that has nothing to show."""
-    return label((box.left + box.right) / 2, (box.top + box.bottom) / 2 + 4, content, anchor="middle")
+    middle = (box.left + box.right) / 2
+    return label(middle, (box.top + box.bottom) / 2 + 4.0, content, anchor="middle", class_="instead")
 
 
 def limited(intervals: Sequence[pb.Interval], width: float) -> Iterable[float]:

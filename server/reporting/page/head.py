@@ -52,10 +52,10 @@ def _ramp(report: pb.GetReportResponse) -> Markup:
     ramp = report.ramp
     state = STATES.get(ramp.state, "")
     words = f"Learned policies serve {share(ramp.share)} of the units in scope; the ramp is {state}"
-    if ramp.to:
-        words += f", on its way to {share(ramp.to)}"
     if ramp.HasField("end_time"):
-        words += f", which it reaches on {moment(ramp.end_time)} if nothing stops it"
+        words += f", and reaches {share(ramp.to)} on {moment(ramp.end_time)} if nothing stops it"
+    else:
+        words += f"; its end is {share(ramp.to)}"
     meter = element(
         "div",
         element("i", class_="to", style=f"width:{ramp.to:.2%}"),

@@ -7,7 +7,7 @@ from server.reporting.numbers import Unit, count, event_unit, instead, unit_of
 from server.reporting.page import bars, days, tables
 from server.reporting.page.markup import Markup, element, join
 from server.reporting.page.whiskers import Row, whiskers
-from server.reporting.page.words import GLOSSARY, colour
+from server.reporting.page.words import GLOSSARY, INSTEAD, colour
 
 ARMS_DRAWN = 16
 """Arms in a plot: those shown most. All are in the table."""
@@ -51,27 +51,21 @@ def earnings(report: pb.GetReportResponse) -> Markup:
     ]
     if not report.decisions:
         return section("earnings", "What each policy earns", paragraph("Nothing was measured yet."))
-    values = _policy_rows(report, "value", unit)
-    gains = _policy_rows(report, "uplift", unit)[1:]
-    plots = [
-        figure(
-            "Value of each policy",
-            "What it earns, or would if it served everyone. The line is the interval.",
-            whiskers("value", "Value of each policy", _told(values), values, "R per decision"),
-        )
-    ]
-    if gains:
-        plots.append(
-            figure(
-                "More than static",
-                "On the same decisions. An interval right of zero: it pays; holding zero: not told apart.",
-                whiskers(
-                    "gain", "Uplift over static", _told(gains), gains, "R per decision more", gains=True
-                ),
-            )
-        )
-    grid = element("div", *plots, class_="grid")
-    return section("earnings", "What each policy earns", *alarms, grid, tables.policies(report, unit))
+    plots = []
+    values, gains = _policy_rows(report, "value", unit), _policy_rows(report, "uplift", unit)[1:]
+    if any(row.interval is not None for row in values):
+        drawn = whiskers("value", "Value of each policy", _told(values), values, "R per decision")
+        words = "What it earns, or would if it served everyone. The line is the interval."
+        plots.append(figure("Value of each policy", words, drawn))
+    if any(row.interval is not None for row in gains):
+        drawn = whiskers("gain", "Uplift over static", _told(gains), gains, "R per decision more", gains=True)
+        words = "On the same decisions. An interval right of zero: it pays; holding zero: not told apart."
+        plots.append(figure("More than static", words, drawn))
+    shown = [element("div", *plots, class_="grid")] if plots else []
+    untold = [] if gains and plots[1:] else [paragraph(_untold(report))]
+    return section(
+        "earnings", "What each policy earns", *alarms, *untold, *shown, tables.policies(report, unit)
+    )
 
 
 def uplift_by_day(report: pb.GetReportResponse) -> Markup:
@@ -80,6 +74,9 @@ def uplift_by_day(report: pb.GetReportResponse) -> Markup:
     if not report.days or not report.policies[1:]:
         return section("uplift", title, paragraph("No days yet."))
     unit, scale = unit_of(report), days.uplift_scale(report)
+    table = tables.folded("All days as numbers", tables.days(report, unit))
+    if not any(days.uplifts(report, number) for number in range(1, len(report.policies))):
+        return section("uplift", title, paragraph(_untold(report)), table)
     plots = []
     for number in range(1, len(report.policies)):
         policy = report.policies[number]
@@ -97,7 +94,6 @@ def uplift_by_day(report: pb.GetReportResponse) -> Markup:
         "interval: as long as it holds the line at zero, the two are not told apart. All plots have one "
         "scale; the widest bands are cut."
     )
-    table = tables.folded("All days as numbers", tables.days(report, unit))
     return section("uplift", title, paragraph(words), element("div", *plots, class_="grid"), table)
 
 
@@ -176,10 +172,13 @@ def events(report: pb.GetReportResponse) -> Markup:
             known = found.value if found is not None and found.HasField("value") else None
             tip = f"{policy.name}: {unit.value(known.mean)} ({unit.span(known)})" if known is not None else ""
             rows.append(Row(policy.name, colour(number), known, instead(policy), tip))
+        if all(row.interval is None for row in rows):
+            continue
         title = f"{event}, by policy"
-        drawn = whiskers(f"event-{at}", title, _told(rows), rows, f"{event} per decision")
+        drawn = whiskers(f"event-{at}", title, _told(rows), rows, "own value per decision")
         plots.append(element("figure", element("h3", event), drawn))
     words = "Per decision, in the event's own value: what a policy gets, or would if it served everyone."
+    words = words if plots else _untold(report)
     table = tables.folded("All events as numbers", tables.events(report))
     return section("events", "Events", paragraph(words), element("div", *plots, class_="grid"), table)
 
@@ -248,6 +247,15 @@ def _shown(report: pb.GetReportResponse, arm: pb.ArmReport) -> list[bars.Part]:
         bars.Part(number, colour(at), f"{arm.id}, {policy.name}: {count(number)}")
         for at, (policy, number) in enumerate(zip(report.policies, arm.shown_by_policy, strict=False))
     ]
+
+
+def _untold(report: pb.GetReportResponse) -> str:
+    """Return why there is no estimate, with the policies that it is so for."""
+    reasons: dict[str, list[str]] = {}
+    for policy in report.policies[1:] or report.policies:
+        reasons.setdefault(INSTEAD.get(policy.label, INSTEAD["OK"]), []).append(policy.name)
+    told = (f"{reason} ({', '.join(names)})" for reason, names in reasons.items())
+    return f"There is no estimate to draw. {'; '.join(told)}."
 
 
 def _told(rows: Iterable[Row]) -> str:

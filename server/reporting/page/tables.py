@@ -11,7 +11,7 @@ from server.reporting.page.words import ARM_STATES, STATES, colour, moment
 def table(name: str, heads: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1) -> Markup:
     """Return a table that scrolls by itself where it is wider than the screen.
 
-    The first `words` columns are text, the others numbers.
+    The first `words` columns are text, the others numbers; the last one of a table of text may be long.
     """
     head = element(
         "tr",
@@ -24,7 +24,9 @@ def table(name: str, heads: Sequence[str], rows: Iterable[Sequence[str]], words:
 
 def _cells(row: Sequence[str], words: int) -> Markup:
     first = element("th", row[0], scope="row")
-    rest = (element("td", cell, class_=_side(at, words)) for at, cell in enumerate(row[1:], 1))
+    rest = [element("td", cell, class_=_side(at, words)) for at, cell in enumerate(row[1:], 1)]
+    if len(row) == words:
+        rest[-1] = element("td", row[-1], class_="long")
     return element("tr", first, *rest)
 
 
@@ -155,7 +157,7 @@ def gate(found: pb.GateStatus, unit: Unit) -> Markup:
         ("looked", moment(found.time) if found.HasField("time") else "not yet"),
         ("looks again", moment(found.next_time) if found.HasField("next_time") else "-"),
         ("learned decisions that count", f"{count(found.exposures)}, wants {count(found.min_exposures)}"),
-        ("allows a loss of", f"{found.max_loss:.4%} of what static earns"),
+        ("allows a loss of", f"{found.max_loss * 100:.4g}% of what static earns"),
         ("static earns", unit.value(found.static_value) if found.HasField("static_value") else "-"),
         ("learned policies earn more by", _gained(found, "uplift", unit)),
         ("this week alone", _gained(found, "week_uplift", unit)),

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from server.pb import bandit_pb2 as pb
 from server.reporting.page.drawing import (
+    LEFT,
     WIDTH,
     Box,
     area,
@@ -19,7 +20,6 @@ from server.reporting.page.drawing import (
 from server.reporting.page.markup import Markup, element, join
 from server.reporting.page.scales import Scale, around
 
-LEFT = 142.0
 ROW = 28.0
 CUT_WIDTHS = 5.0
 """A whisker longer than this many middling ones is cut, and ends in an arrow: it would flatten the others."""
