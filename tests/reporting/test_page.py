@@ -21,6 +21,8 @@ def test_every_plot_has_a_mark_for_each_figure() -> None:
         assert plots[f"uplift-{number}"].marks == known == 60
     served = sum(policy.served > 0 for day in report.days for policy in day.policies)
     assert plots["shares"].marks == plots["served"].marks == served == 240
+    seen = sum(arm.exposures > 0 for day in report.days for arm in day.arms)
+    assert plots["arm-days"].marks == seen == 360
     assert plots["arms"].marks == len(report.arms) == 6
     assert plots["shown"].marks == sum(shown > 0 for arm in report.arms for shown in arm.shown_by_policy)
     assert plots["event-0"].marks == plots["event-1"].marks == 4
@@ -45,6 +47,17 @@ def test_the_numbers_are_the_reports() -> None:
         last = day.policies[3].uplift
         assert row[-2:] == [f"{last.mean:+.4f}", f"{last.low:+.4f} to {last.high:+.4f}"]
         assert f"{day.date}: {row[-2]} ({row[-1]})" in found.plots["uplift-3"].texts
+    for arm, row in zip(report.arms, found.tables["arms"][1:], strict=True):
+        assert row[0] == arm.id
+        assert row[3:6] == [
+            f"{arm.exposures:,}", f"{arm.reward.mean:.4f}", f"{arm.reward.low:.4f} to {arm.reward.high:.4f}"
+        ]  # fmt: skip
+        assert f"{arm.id}: {row[4]} ({row[5]}), {row[3]} times" in found.plots["arms"].texts
+        assert row[6:10] == [f"{shown:,}" for shown in arm.shown_by_policy]
+    clicks = [row for row in found.tables["events"] if row[0] == "click"]
+    assert [row[2] for row in clicks] == [f"{policy.events[0].value.mean:.4f}" for policy in report.policies]
+    for feature, row in zip(report.features, found.tables["features"][1:], strict=True):
+        assert row == [feature.name, f"{feature.importance:.5f}", f"{feature.chance:.5f}"]
     for step in report.ladder:
         assert step.sentence.rpartition(": ")[2] in found.text
     for sentence in (
@@ -68,14 +81,12 @@ def hostile(report: pb.GetReportResponse, name: str) -> pb.GetReportResponse:
     report.placement = report.next_step = report.ramp.gate.sentence = name
     for policy in report.policies:
         policy.name = name
-        for estimate in policy.events:
-            estimate.event = name
-        for counted in policy.counts:
-            counted.event = name
+    for estimate in (found for policy in report.policies for found in policy.events):
+        estimate.event = name
+    for counted in (found for policy in report.policies for found in policy.counts):
+        counted.event = name
     for arm in report.arms:
-        arm.id = name
-        for event in arm.events:
-            event.event = name
+        arm.id = arm.events[0].event = name
     for feature in report.features:
         feature.name = name
     for move in report.ramp.moves:

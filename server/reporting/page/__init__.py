@@ -1,7 +1,7 @@
 """The report as one HTML page: sections of plots and tables, drawn here as SVG, without script or network.
 
-Start at `document.page`. `head` and `sections` say what is on the page; `whiskers`, `bars` and `days` draw
-with `drawing` and `scales`; `markup` escapes.
+Start at `document.page`. `head`, `sections`, `earnings` and `serving` say what is on the page; `whiskers`,
+`bars`, `bands` and `stacks` draw with `drawing` and `scales`; `tables` has the numbers; `markup` escapes.
 """
 
 from server.reporting.page.document import page

@@ -3,9 +3,9 @@
 from importlib.resources import files
 
 from server.pb import bandit_pb2 as pb
-from server.reporting.page import sections
 from server.reporting.page.head import head
 from server.reporting.page.markup import Markup, element
+from server.reporting.page.sections import navigation, sections
 from server.version import VERSION
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
@@ -25,16 +25,8 @@ def page(report: pb.GetReportResponse) -> str:
     )
     body = (
         head(report),
-        element(
-            "main",
-            sections.earnings(report),
-            sections.uplift_by_day(report),
-            sections.shares(report),
-            sections.arms(report),
-            sections.events(report),
-            sections.features(report),
-            sections.glossary(),
-        ),
+        navigation(),
+        sections(report),
         element("footer", f"banditd {VERSION}. All times are UTC."),
     )
     whole = element("html", element("head", *top), element("body", *body), lang="en")

@@ -33,6 +33,14 @@ class Box(NamedTuple):
     bottom: float
 
 
+DAYS_BOX = Box(62.0, 24.0, WIDTH - 14.0, 204.0)
+DAYS_HEIGHT = DAYS_BOX.bottom + 46.0
+"""Where the data of plots of days lies, and their heights."""
+
+MARK_MAX = 36.0
+"""Width of a day's mark at most: one day alone is no wall."""
+
+
 def drawing(key: str, title: str, description: str, height: float, *content: str) -> Markup:
     """Return a drawing that says what it shows to those who do not see it."""
     names = {"title": f"{key}-title", "desc": f"{key}-desc"}

@@ -2,9 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 
+from google.protobuf.message import Message
+
 from server.pb import bandit_pb2 as pb
 from server.reporting.numbers import Unit, count, event_unit, instead, kind_name, share
 from server.reporting.page.markup import Markup, element, join
+from server.reporting.page.stacks import OTHERS, coloured
 from server.reporting.page.words import ARM_STATES, STATES, colour, moment
 
 
@@ -40,40 +43,25 @@ def folded(summary: str, *content: str) -> Markup:
     return element("details", element("summary", summary), *content)
 
 
-def swatch(policy: int, name: str) -> Markup:
-    """Return a policy's name after its colour."""
-    return join([element("i", class_=f"swatch {colour(policy)}", aria_hidden="true"), name])
+def swatch(class_: str, name: str) -> Markup:
+    """Return a name after its colour."""
+    return join([element("i", class_=f"swatch {class_}", aria_hidden="true"), name])
 
 
 def policies(report: pb.GetReportResponse, unit: Unit) -> Markup:
     """Return what each policy earns."""
     heads = (
-        "policy",
-        "kind",
-        "share",
-        "served",
-        "value",
-        "interval",
-        "uplift",
-        "interval",
-        "worth",
-        "overlap",
+        "policy/kind/share/served/value/interval/uplift/interval/worth/overlap/routed uplift/interval".split(
+            "/"
+        )
     )
     rows = []
     for number, policy in enumerate(report.policies):
-        value = (
-            (unit.value(policy.value.mean), unit.span(policy.value))
-            if policy.HasField("value")
-            else (instead(policy), "")
-        )
-        uplift = (
-            (unit.gain(policy.uplift.mean), unit.gain_span(policy.uplift))
-            if policy.HasField("uplift")
-            else ("", "")
-        )
         rows.append((
-            swatch(number, policy.name), kind_name(policy.kind), share(policy.share), count(policy.served),
-            *value, *uplift, count(policy.effective_size), share(policy.overlap),
+            swatch(colour(number), policy.name), kind_name(policy.kind),
+            share(policy.share), count(policy.served),
+            *_value(policy, "value", unit, instead(policy)), *_gain(policy, "uplift", unit),
+            count(policy.effective_size), share(policy.overlap), *_gain(policy, "routed_uplift", unit),
         ))  # fmt: skip
     return table("policies", heads, rows, 2)
 
@@ -89,12 +77,22 @@ def days(report: pb.GetReportResponse, unit: Unit) -> Markup:
         cells = [day.date, share(day.share)]
         for number, policy in enumerate(day.policies[: len(names)]):
             cells += [count(policy.served), _each(policy.reward, policy.served, unit)]
-            if number and policy.HasField("uplift"):
-                cells += [unit.gain(policy.uplift.mean), unit.gain_span(policy.uplift)]
-            elif number:
-                cells += ["-", ""]
+            cells += _gain(policy, "uplift", unit, "-") if number else ()
         rows.append(cells)
     return table("days", heads, rows)
+
+
+def arm_days(report: pb.GetReportResponse) -> Markup:
+    """Return how often each arm that has a colour, and all others together, was shown on each day."""
+    named = coloured(report)
+    rest = len(named) < len(report.arms)
+    rows = []
+    for day in report.days:
+        shown = [one.exposures for one in day.arms]
+        counts = [shown[at] if at < len(shown) else 0 for at in named]
+        rows.append([day.date, *map(count, counts), *([count(sum(shown) - sum(counts))] if rest else [])])
+    heads = ["day", *(report.arms[at].id for at in named), *([OTHERS] if rest else [])]
+    return table("arm-days", heads, rows)
 
 
 def arms(report: pb.GetReportResponse, unit: Unit) -> Markup:
@@ -106,10 +104,10 @@ def arms(report: pb.GetReportResponse, unit: Unit) -> Markup:
     rows = []
     for arm in report.arms:
         found = {event.event: event.count for event in arm.events}
-        reward = (unit.value(arm.reward.mean), unit.span(arm.reward)) if arm.HasField("reward") else ("-", "")
         shown = list(arm.shown_by_policy[: len(names)])
         rows.append([
-            arm.id, ARM_STATES.get(arm.state, ""), share(arm.weight), count(arm.exposures), *reward,
+            arm.id, ARM_STATES.get(arm.state, ""), share(arm.weight), count(arm.exposures),
+            *_value(arm, "reward", unit, "-"),
             *map(count, shown), *[""] * (len(names) - len(shown)),
             *(count(found.get(event, 0)) for event in events),
         ])  # fmt: skip
@@ -123,16 +121,11 @@ def events(report: pb.GetReportResponse) -> Markup:
     for event in event_names(report):
         unit = event_unit(report, event)
         for number, policy in enumerate(report.policies):
-            estimate = next((found for found in policy.events if found.event == event), None)
-            value = ("-", "")
-            uplift = ("", "")
-            if estimate is not None and estimate.HasField("value"):
-                value = (unit.value(estimate.value.mean), unit.span(estimate.value))
-            if estimate is not None and estimate.HasField("uplift"):
-                uplift = (unit.gain(estimate.uplift.mean), unit.gain_span(estimate.uplift))
+            estimate = next((found for found in policy.events if found.event == event), pb.EventEstimate())
+            figures = (*_value(estimate, "value", unit, "-"), *_gain(estimate, "uplift", unit))
             counted = next((found for found in policy.counts if found.event == event), None)
             sums = (count(counted.count), f"{counted.value:,.10g}") if counted is not None else ("0", "0")
-            rows.append((event, swatch(number, policy.name), *value, *uplift, *sums))
+            rows.append((event, swatch(colour(number), policy.name), *figures, *sums))
     return table("events", heads, rows, 2)
 
 
@@ -176,8 +169,22 @@ def _each(total: float, number: int, unit: Unit) -> str:
     return unit.value(total / number) if number else "-"
 
 
-def _gained(found: pb.GateStatus, field: str, unit: Unit) -> str:
+def _value(found: Message, field: str, unit: Unit, none: str) -> tuple[str, str]:
+    """Return a value and its interval, or what stands there without one."""
     if not found.HasField(field):
-        return "-"
+        return none, ""
     interval: pb.Interval = getattr(found, field)
-    return f"{unit.gain(interval.mean)} ({unit.gain_span(interval)})"
+    return unit.value(interval.mean), unit.span(interval)
+
+
+def _gain(found: Message, field: str, unit: Unit, none: str = "") -> tuple[str, str]:
+    """Return a gain and its interval, or what stands there without one."""
+    if not found.HasField(field):
+        return none, ""
+    interval: pb.Interval = getattr(found, field)
+    return unit.gain(interval.mean), unit.gain_span(interval)
+
+
+def _gained(found: pb.GateStatus, field: str, unit: Unit) -> str:
+    mean, span = _gain(found, field, unit, "-")
+    return f"{mean} ({span})" if span else mean

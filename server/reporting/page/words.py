@@ -7,6 +7,9 @@ from server.pb import bandit_pb2 as pb
 COLOURS = 8
 """Colours of policies in the style sheet; 0 is static's grey."""
 
+ARM_COLOURS = 7
+"""Colours of arms there: others than the policies', so that neither is taken for the other."""
+
 INSTEAD = {
     "TOO_FEW": "TOO_FEW: too few decisions yet",
     "NO_OVERLAP": "NO_OVERLAP: chooses arms never shown",
@@ -38,6 +41,8 @@ GLOSSARY = {
     "day does no harm. Each interval is for itself: of twenty, one may miss.",
     "worth": "How many decisions of its own a policy's measured ones are worth (effective sample size).",
     "overlap": "The part of what a policy chooses that was shown at all.",
+    "routed uplift": "The same by the decisions alone that the policy and static served themselves, as in a "
+    "plain A/B test: less sure, and a check on the other.",
     "share": "The part of the units in the ramp's scope that a policy serves.",
     "ramp": "The way on which the learned policies' share grows, by the calendar.",
     "gate": "Looks at the ramp again and again, and takes it back to static when learning costs too much.",
@@ -50,6 +55,11 @@ GLOSSARY = {
 def colour(policy: int) -> str:
     """Return the class of a policy's colour."""
     return f"p{policy if policy < COLOURS else 1 + (policy - 1) % (COLOURS - 1)}"
+
+
+def arm_colour(place: int) -> str:
+    """Return the class of the colour of an arm that has one."""
+    return f"a{place}"
 
 
 def moment(time: Timestamp) -> str:
