@@ -9,6 +9,7 @@ from rich.console import Console
 
 from bandit.config import Config, ConfigError
 from bandit.kernels.jit import compile_all
+from bandit.ramp import Move
 from bandit.report import report
 from server.commands.driving import DriveError, output_console
 from server.commands.report import WIDTH_MIN
@@ -32,7 +33,7 @@ def simulate_days(campaign: Campaign, *, as_json: bool, html: Path | None) -> No
     console = output_console(as_json=as_json)
     compile_all()
     began_s = time.perf_counter()
-    with LiveView(console, campaign.shoppers) as view:
+    with LiveView(console, campaign.shoppers, lambda: f"{_moment(campaign)}; ") as view:
         campaign.progress = view.update
         finished = _run(campaign)
     passed_s = time.perf_counter() - began_s
@@ -81,11 +82,24 @@ def _show(console: Console, campaign: Campaign, found: pb.GetReportResponse, pas
     show_report(console, campaign.scores.report(campaign.seed, shuffled=campaign.shuffle))
     console.print()
     show(found, Console(highlight=False, width=max(console.width, WIDTH_MIN)))
-    visits, days = len(campaign.scores), (campaign.now_us - campaign.begin_us) / DAY_US
-    console.print(
-        f"\nday {days:.0f}: learned policies serve {campaign.learned_share:.1%} of the units in scope\n"
+    visits = len(campaign.scores)
+    speed = (
         f"{visits:,} visits in {passed_s:.1f} s: {visits / passed_s:,.0f} a second, "
-        f"{campaign.core_s / passed_s:.0%} of the time in the core",
-        highlight=False,
-        soft_wrap=True,
+        f"{campaign.core_s / passed_s:.0%} of the time in the core"
     )
+    lines = [
+        "",
+        *(_moved(campaign, move) for move in campaign.state.ramp_clock.moves),
+        _moment(campaign),
+        speed,
+    ]
+    console.print("\n".join(lines), highlight=False, soft_wrap=True, markup=False)
+
+
+def _moment(campaign: Campaign) -> str:
+    return f"day {campaign.day:.0f}, learned policies serve {campaign.learned_share:.1%}"
+
+
+def _moved(campaign: Campaign, move: Move) -> str:
+    day = (move.time_us - campaign.begin_us) / DAY_US
+    return f"day {day:.1f}, the ramp is {move.status.name.lower()} by {move.actor}: {move.reason}"

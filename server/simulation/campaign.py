@@ -84,6 +84,11 @@ class Campaign:
         return self.begin_us + self.days * DAY_US
 
     @property
+    def day(self) -> float:
+        """How many days are over."""
+        return (self.now_us - self.begin_us) / DAY_US
+
+    @property
     def learned_share(self) -> float:
         """What of the units learned policies serve now, where the ramp is at work."""
         return self.state.share(self.now_us)

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Self
@@ -28,20 +28,24 @@ LINES = 10
 
 
 class LiveView(AbstractContextManager["LiveView"]):
-    """A live table on a terminal; plain lines elsewhere. Call `update` after each block."""
+    """A live table on a terminal; plain lines elsewhere. Call `update` after each block.
 
-    def __init__(self, console: Console, shoppers: int) -> None:
+    `when` says what else there is to say of the moment, in a few words.
+    """
+
+    def __init__(self, console: Console, shoppers: int, when: Callable[[], str] = str) -> None:
         self._console = console
+        self._when = when
         self._shoppers = shoppers
         self._lines = 0
         columns = (
-            TextColumn("shoppers"),
+            TextColumn("{task.description}shoppers"),
             BarColumn(bar_width=40),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
         )
         self._bar = Progress(*columns, console=console)
-        self._task = self._bar.add_task("shoppers", total=shoppers)
+        self._task = self._bar.add_task("", total=shoppers)
         self._live = Live(console=console, auto_refresh=False, transient=True)
         self._next_s = -math.inf
 
@@ -62,7 +66,9 @@ class LiveView(AbstractContextManager["LiveView"]):
             self._draw(scores)
         elif len(scores) * LINES >= (self._lines + 1) * self._shoppers:
             self._lines = len(scores) * LINES // self._shoppers
-            self._console.print(plain_line(scores), soft_wrap=True, highlight=False, markup=False)
+            self._console.print(
+                self._when() + plain_line(scores), soft_wrap=True, highlight=False, markup=False
+            )
 
     def _draw(self, scores: Scores) -> None:
         """Draw anew, but not more often than the eye follows, or than a tenth of the time allows.
@@ -71,7 +77,7 @@ class LiveView(AbstractContextManager["LiveView"]):
         """
         began_s = time.monotonic()
         if began_s >= self._next_s or len(scores) == self._shoppers:
-            self._bar.update(self._task, completed=len(scores))
+            self._bar.update(self._task, completed=len(scores), description=self._when())
             self._live.update(Group(self._bar, *_tables(scores)), refresh=True)
             drawn_s = time.monotonic()
             self._next_s = drawn_s + max(REDRAW_S, DRAWING_PART * (drawn_s - began_s))

@@ -14,6 +14,7 @@ from server.config_files import load
 from server.simulation.campaign import BEGIN_US, DAY_US, Campaign
 from server.simulation.drive import Simulation, SimulationError
 from server.simulation.scenario_file import read_scenario
+from server.simulation.view import LiveView
 from tests.clients.stand_in import StandIn
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "campaign"
@@ -56,7 +57,7 @@ def test_it_ends_at_the_configured_share(tmp_path: Path) -> None:
     config.write_text(yaml.safe_dump(document))
     done = command("--days", "3", "--shoppers", "3000", *SCENARIO_FILE, "--config", str(config))
     assert done.exit_code == 0, done.output
-    assert "day 3: learned policies serve 90.0% of the units in scope" in done.output
+    assert "\nday 3, learned policies serve 90.0%\n" in done.output
     assert "home-hero: 3,000 decisions since 2026-01-01T00:00:00Z" in done.output
 
 
@@ -84,6 +85,20 @@ def test_what_is_for_a_sidecar_is_refused_with_days(flag: list[str]) -> None:
     done = command("--days", "3", *flag)
     assert done.exit_code == 2
     assert f"{flag[0]} is for a running sidecar, and with --days there is none" in done.output
+
+
+def test_ctrl_c_ends_it_with_what_was_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the first block: its figures and the report, and exit code 1."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(LiveView, "update", interrupted)
+    done = command("--days", "3", "--shoppers", "3000")
+    assert done.exit_code == 1
+    assert "home-hero: 2,048 decisions" in done.output
+    assert "\nday 2, learned policies serve 90.0%\n" in done.output
+    assert "interrupted after 2048 of 3000 shoppers" in done.output
 
 
 @pytest.mark.parametrize("flag", ["--config", "--html"])
