@@ -66,7 +66,7 @@ def _decided(state: State, decision: Decision, held: bool) -> None:
         return
     stratum = placement.strata.at(decision.stratum) if placement.context_free[decision.policy] else None
     placement.expose(decision.arm, stratum, decision.x, decision.time_us)
-    placement.measure(decision, placement.config)
+    placement.measure(decision, placement.config, decision.arm)
 
 
 def _out_of_order(decision: Decision) -> ValueError:
@@ -85,7 +85,7 @@ def _confirm(state: State, at: Located, decision: Decision, held: bool) -> None:
     state.ledger.show(at.window_us, decision.time_us, at.key)
     if not held:
         at.placement.expose(at.arm, at.stratum, at.x, decision.time_us)
-        at.placement.measure(decision, at.schema)
+        at.placement.measure(decision, at.schema, at.arm)
 
 
 def _reward(state: State, record: Rewarded, held: bool) -> None:
@@ -94,25 +94,37 @@ def _reward(state: State, record: Rewarded, held: bool) -> None:
     at = _located(state, decision)
     if decision.deferred and not ledger.shown(at.window_us, at.key):
         _confirm(state, at, decision, held)
-    placement = at.placement
-    before = _earned(ledger, at)
-    event_key = at.key | placement.events[record.event]
+    placement, event = at.placement, record.event
+    event_key = at.key | placement.events[event]
+    totals = _totals(ledger, at)
+    value = totals[event]
     ledger.count(at.window_us, decision.time_us, event_key, record.value, record.id_key)
-    after = _earned(ledger, at)
-    if after != before and not held:
+    if held:
+        return
+    before = _earned(at, totals)
+    has = record.value + (value or 0.0) if record.id_key else record.value  # as the ledger has it
+    totals[event] = has
+    after = _earned(at, totals)
+    if after != before:
         placement.credit(at.arm, at.stratum, at.x, decision.time_us, (before, after))
-        placement.measure_credit(decision, at.schema, (before, after))
+    placement.measure_credit(decision, at.schema, at.arm, event, (value or 0.0, has), (before, after))
 
 
-def _earned(ledger: Ledger, at: Located) -> float:
-    """Return a decision's R now: clip(Σ value x what the ledger holds, 0, maximum), by its own configuration.
+def _totals(ledger: Ledger, at: Located) -> dict[str, float | None]:
+    """Return what the ledger holds of each event of a decision's configuration; None: it has not happened."""
+    key, numbers = at.key, at.placement.events
+    return {event: ledger.value(at.window_us, key | numbers[event]) for event, _ in at.schema.reward.values}
+
+
+def _earned(at: Located, totals: dict[str, float | None]) -> float:
+    """Return R: clip(Σ value x what was counted, 0, maximum), by the decision's own configuration.
 
     Today's values would not undo what was credited by others.
     """
     reward = at.schema.reward
     total = 0.0
     for event, value in reward.values:
-        counted = ledger.value(at.window_us, at.key | at.placement.events[event])
+        counted = totals[event]
         if counted is not None:
             total += value * counted
     return min(max(total, 0.0), reward.maximum)

@@ -92,6 +92,9 @@ WEIGHT_MAX = 1e9
 CONFIG_PROBLEMS_MAX = 200
 """Problems of one document that are reported: nobody reads more, and a hostile document has millions."""
 
+HISTORY_DAYS_MAX = 100
+"""Days of a placement that are remembered: longer than the longest reward window, and a season."""
+
 JOURNAL_SEGMENT_BYTES = 64 * 2**20
 """Bytes of a journal's segment unless set otherwise, as etcd's: half a minute of full load."""
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from bandit.hashing import BUCKETS
 from bandit.kernels import measure
-from bandit.kernels.measure import ALONE, POLICIES
+from bandit.kernels.measure import ALONE, BY_BUCKET, POLICIES, R1, R2
 from bandit.ramp import STATIC_INDEX
 from bandit.sequences import halfwidth
 from bandit.tally import Floats
@@ -38,22 +38,25 @@ class Estimate(NamedTuple):
 class Measurement:
     """Sums over the decisions in a placement's scope, of one measurement epoch: nothing in them is forgotten.
 
-    `buckets` and `totals`, float64, are those of `kernels.measure`. 43 kB for five policies. An epoch ends
-    with a change of arms, weights, reward or policies, and when a share becomes or ceases to be 0.
+    `buckets`, `totals` and `events`, float64, are those of `kernels.measure`. 43 kB for five policies, and
+    10 kB for each event. An epoch ends with a change of arms, weights, reward or policies, and when a share
+    becomes or ceases to be 0.
     """
 
     buckets: Floats
     totals: Floats
+    events: Floats
 
     @classmethod
-    def zeros(cls, policies: int) -> "Measurement":
+    def zeros(cls, policies: int, events: int) -> "Measurement":
         """Return the measurement of no decision: the neutral element of `add`."""
         size = POLICIES + 3 * policies + policies * policies
-        return cls(np.zeros((BUCKETS, 1 + 4 * policies)), np.zeros(size))
+        by_event = np.zeros((events, BY_BUCKET + BUCKETS * policies))
+        return cls(np.zeros((BUCKETS, 1 + 4 * policies)), np.zeros(size), by_event)
 
-    def arrays(self) -> tuple[Floats, Floats]:
-        """Return `buckets` and `totals`: the arrays themselves, not copies."""
-        return self.buckets, self.totals
+    def arrays(self) -> tuple[Floats, Floats, Floats]:
+        """Return `buckets`, `totals` and `events`: the arrays themselves, not copies."""
+        return self.buckets, self.totals, self.events
 
     def add(self, other: "Measurement") -> None:
         """Merge another measurement of the same policies into this one."""
@@ -74,10 +77,28 @@ class Measurement:
 
     def credit(
         self, bucket: int, probabilities: Floats, propensity: float, routed: int, share: float,
-        reward: tuple[float, float],
+        reward: tuple[float, float], event: int, value: tuple[float, float],
     ) -> None:  # fmt: skip
-        """Move the R of an exposed decision from `reward[0]` to `reward[1]`; the rest as in `expose`."""
-        measure.credit(self.buckets, self.totals, bucket, probabilities, propensity, routed, share, *reward)
+        """Move the R of an exposed decision from `reward[0]` to `reward[1]`; the rest as in `expose`.
+
+        And the sum of the own values of its event number `event` from `value[0]` to `value[1]`.
+        """
+        measure.credit(
+            self.buckets, self.totals, self.events, bucket, probabilities, propensity, routed, share, *reward,
+            event, *value,
+        )  # fmt: skip
+
+    def of_event(self, event: int) -> "Measurement":
+        """Return a measurement of the same decisions whose R is the sum of one event's own values.
+
+        It knows importance weights alone: by routing nothing was earned.
+        """
+        policies, sums = self.policies, self.events[event]
+        buckets, totals = self.buckets.copy(), self.totals.copy()
+        buckets[:, 1 + 2 * policies :] = 0.0
+        buckets[:, 1 + 2 * policies : 1 + 3 * policies] = sums[BY_BUCKET:].reshape(BUCKETS, policies)
+        totals[R1], totals[R2] = sums[:BY_BUCKET]
+        return Measurement(buckets, totals, self.events[:0])
 
     @property
     def policies(self) -> int:

@@ -13,6 +13,9 @@ from bandit.decision import Decision
 from bandit.measurement import Measurement
 from bandit.tally import Floats
 
+_STAGES = b"\0", b"\1", b"\2"
+"""The learned policies have no unit, some, all."""
+
 
 @dataclass(slots=True, eq=False)
 class Epoch:
@@ -23,9 +26,9 @@ class Epoch:
     measurement: Measurement
 
     @classmethod
-    def none(cls, policies: int) -> "Epoch":
+    def none(cls, policies: int, events: int) -> "Epoch":
         """Return the epoch before the first decision."""
-        return cls(b"", 0, Measurement.zeros(policies))
+        return cls(b"", 0, Measurement.zeros(policies, events))
 
     def holds(self, decision: Decision, key: bytes) -> bool:
         """Whether a decision made under `key` belongs to it."""
@@ -34,8 +37,7 @@ class Epoch:
 
 def key_of(decision: Decision, measured: bytes) -> bytes:
     """Return the key of a decision's epoch; `measured` names what is measured (`config.measured_id`)."""
-    stage = (decision.share > 0.0) + (decision.share >= 1.0)
-    return measured + bytes((stage,))
+    return measured + _STAGES[(decision.share > 0.0) + (decision.share >= 1.0)]
 
 
 class Measuring:
@@ -44,10 +46,11 @@ class Measuring:
     `share` is, each time, that of the policy that served the decision.
     """
 
-    __slots__ = ("_all", "epoch")
+    __slots__ = ("_all", "_events", "epoch")
 
-    def __init__(self, policies: int, epoch: Epoch | None = None) -> None:
-        self.epoch = epoch or Epoch.none(policies)
+    def __init__(self, policies: int, events: int, epoch: Epoch | None = None) -> None:
+        self.epoch = epoch or Epoch.none(policies, events)
+        self._events = events
         self._all: Floats = np.ones(policies)
 
     def expose(self, decision: Decision, measured: bytes, share: float) -> None:
@@ -57,7 +60,7 @@ class Measuring:
             raise ValueError(message)
         key = key_of(decision, measured)
         if key != self.epoch.key and decision.time_us >= self.epoch.began_us:
-            fresh = Measurement.zeros(len(decision.probabilities))
+            fresh = Measurement.zeros(len(decision.probabilities), self._events)
             self.epoch = Epoch(key, decision.time_us, fresh)
         if self.epoch.holds(decision, key):
             overlaps = np.array(decision.overlaps) if decision.overlaps else self._all
@@ -66,10 +69,13 @@ class Measuring:
                 decision.policy, share,
             )  # fmt: skip
 
-    def credit(self, decision: Decision, measured: bytes, share: float, reward: tuple[float, float]) -> None:
-        """Move the R of a decision in scope from `reward[0]` to `reward[1]`, if its epoch is going on."""
+    def credit(
+        self, decision: Decision, measured: bytes, share: float, reward: tuple[float, float], event: int,
+        value: tuple[float, float],
+    ) -> None:  # fmt: skip
+        """Move a decision's R, and the sum of an event's values, from [0] to [1], if its epoch goes on."""
         if self.epoch.holds(decision, key_of(decision, measured)):
             self.epoch.measurement.credit(
                 decision.bucket, np.array(decision.probabilities), decision.propensity, decision.policy,
-                share, reward,
+                share, reward, event, value,
             )  # fmt: skip

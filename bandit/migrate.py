@@ -95,6 +95,9 @@ def migrated(held: PlacementState, config: Placement, now_us: int) -> PlacementS
         config, now_us, tally=tally, strata=strata, forgetting=forgetting,
         measuring=_measuring(held, config, now_us), replaying=held.replaying,
     )  # fmt: skip
+    held.history.end_before(now_us)
+    policies = _positions(_policies(config), _policies(old))
+    state.history = held.history.rearranged(config, state.measuring, arms, policies)
     state.born_us = held.born_us
     state.started_us = (
         held.started_us if old.ramp else None
@@ -103,7 +106,7 @@ def migrated(held: PlacementState, config: Placement, now_us: int) -> PlacementS
         state.ramp_clock = held.ramp_clock
     state.retired |= held.retired | _ended(old, config)
     state.events = _numbered(held.events, config)
-    _carry(held.counters, state.counters, arms, _positions(_policies(config), _policies(old)))
+    _carry(held.counters, state.counters, arms, policies)
     return state
 
 
@@ -111,8 +114,8 @@ def _measuring(held: PlacementState, config: Placement, now_us: int) -> Measurin
     """Return the measurement that goes on, or one that begins with the next decision."""
     if measured_id(held.config) == measured_id(config):
         return held.measuring
-    policies = len(config.policies)
-    return Measuring(policies, Epoch(b"", now_us, Measurement.zeros(policies)))
+    policies, events = len(config.policies), len(config.reward.values)
+    return Measuring(policies, events, Epoch(b"", now_us, Measurement.zeros(policies, events)))
 
 
 def _positions(new: Sequence[object], old: Sequence[object]) -> list[int]:

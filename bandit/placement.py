@@ -13,6 +13,7 @@ from bandit.counters import Counters
 from bandit.decision import Decision
 from bandit.eligibility import Eligibility
 from bandit.features import Encoder, column_meanings
+from bandit.history import History
 from bandit.kernels.decide import decide
 from bandit.measuring import Measuring
 from bandit.model import LinearModels
@@ -52,6 +53,7 @@ class PlacementState:
         self.strata = Strata() if strata is None else strata  # without strata it is falsy, yet has indices
         self.deferring = config.exposure is ExposureMode.ON_EVENT
         self.events = {event: number for number, (event, _) in enumerate(config.reward.values)}
+        self._numbers = dict(self.events)
         self.takes_rewards = [arm.state is not ArmState.RETIRED for arm in config.arms]
         self.context_free = [policy.kind in CONTEXT_FREE for policy in config.policies]
         self.retired = frozenset(arm.id for arm in config.arms if arm.state is ArmState.RETIRED)
@@ -62,8 +64,11 @@ class PlacementState:
         self.counters = Counters.zeros(len(config.policies), len(config.arms), config.reward.values)
         self._thompson = Thompson(config, self.forgetting) if _has_thompson(config) else None
         self._columns: dict[bytes, NDArray[np.int64]] = {}
-        self.measuring = measuring or Measuring(len(config.policies))
-        self._measured: dict[bytes, bytes] = {}
+        self.measuring = measuring or Measuring(len(config.policies), len(config.reward.values))
+        self.history = History(config, self.measuring)
+        self._measured = b""
+        self._measured_before: dict[bytes, bytes] = {}
+        self._policies: dict[bytes, list[int]] = {}
         self.replaying = replaying
         self._derive(() if replaying else priors(config))
 
@@ -142,17 +147,28 @@ class PlacementState:
         if self.config.ramp is not None:
             self.ramp_clock.move(move, start_of(self.config.ramp, self.started_us))
 
-    def measure(self, decision: Decision, schema: Placement) -> None:
-        """Count a decision that was exposed, made under `schema`, where the ramp is at work."""
-        if decision.in_scope and self._measures(schema):
-            share = self.router.share_of(decision.policy, decision.share)
-            self.measuring.expose(decision, self._measured_of(schema), share)
+    def measure(self, decision: Decision, schema: Placement, arm: int) -> None:
+        """Count a decision that was exposed, made under `schema`, whose arm stands at `arm` today.
 
-    def measure_credit(self, decision: Decision, schema: Placement, reward: tuple[float, float]) -> None:
-        """Move the R of such a decision from `reward[0]` to `reward[1]`."""
-        if decision.in_scope and self._measures(schema):
-            share = self.router.share_of(decision.policy, decision.share)
-            self.measuring.credit(decision, self._measured_of(schema), share, reward)
+        In its day; and, where the ramp is at work, in what is measured.
+        """
+        in_scope, share = decision.in_scope, decision.share
+        policy = decision.policy if schema is self.config else self._policy_of(decision, schema)
+        self.history.expose(decision.time_us, arm, policy, share, in_scope)
+        if in_scope and (measured := self._measured_as(schema)):
+            self.measuring.expose(decision, measured, self.router.share_of(policy, share))
+
+    def measure_credit(
+        self, decision: Decision, schema: Placement, arm: int, event: str, value: tuple[float, float],
+        reward: tuple[float, float],
+    ) -> None:  # fmt: skip
+        """Count an event of such a decision: the sum of its values and R move, each from [0] to [1]."""
+        in_scope = decision.in_scope
+        policy = decision.policy if schema is self.config else self._policy_of(decision, schema)
+        self.history.credit(decision.time_us, arm, policy, event, value[1] - value[0], reward, in_scope)
+        if in_scope and (measured := self._measured_as(schema)):
+            share, number = self.router.share_of(policy, decision.share), self._numbers[event]
+            self.measuring.credit(decision, measured, share, reward, number, value)
 
     def credit(
         self, arm: int, stratum: Stratum | None, x: bytes, time_us: int, reward: tuple[float, float]
@@ -164,14 +180,31 @@ class PlacementState:
             stratum.credit(arm, weight, reward)
         self.counters.reward_sum[arm] += reward[1] - reward[0]
 
-    def _measures(self, schema: Placement) -> bool:
-        """Whether decisions of another configuration mean the same arms, policies and split as today's."""
-        return schema is self.config or self._measured_of(schema) == self._measured_of(self.config)
+    def _policy_of(self, decision: Decision, schema: Placement) -> int:
+        """Return where the policy of a decision made under `schema` stands today, or -1."""
+        policies = self._policies.get(schema.schema_id)
+        if policies is None:
+            here = {policy.name: number for number, policy in enumerate(self.config.policies)}
+            policies = [here.get(policy.name, -1) for policy in schema.policies]
+            self._policies[schema.schema_id] = policies
+        return policies[decision.policy]
+
+    def _measured_as(self, schema: Placement) -> bytes | None:
+        """Return what names what is measured if decisions of `schema` mean the same arms, policies and split.
+
+        None if they do not mean the same as today's.
+        """
+        today = self._measured or self._measured_today()
+        return today if schema is self.config or self._measured_of(schema) == today else None
+
+    def _measured_today(self) -> bytes:
+        self._measured = measured_id(self.config)
+        return self._measured
 
     def _measured_of(self, schema: Placement) -> bytes:
-        measured = self._measured.get(schema.schema_id)
+        measured = self._measured_before.get(schema.schema_id)
         if measured is None:
-            measured = self._measured[schema.schema_id] = measured_id(schema)
+            measured = self._measured_before[schema.schema_id] = measured_id(schema)
         return measured
 
     def _weighed(self, time_us: int) -> tuple[float, float]:

@@ -9,7 +9,7 @@ from bandit.measuring import Epoch, Measuring
 from bandit.ramp import Move, RampClock, RampStatus
 from bandit.tally_codec import pack_doubles
 
-_MEASURED = ("buckets", "totals")
+_MEASURED = ("buckets", "totals", "events")
 
 
 def pack_clock(clock: RampClock) -> dict[str, object]:
@@ -51,14 +51,14 @@ def pack_epoch(where: str, epoch: Epoch) -> dict[str, object]:
     return {"measured": fields}
 
 
-def read_measuring(fields: Fields, policies: int) -> Measuring:
+def read_measuring(fields: Fields, policies: int, events: int) -> Measuring:
     """Return what was measured. Raises SectionError."""
     if not fields.has("measured"):
-        return Measuring(policies)
+        return Measuring(policies, events)
     measured = fields.inner("measured")
     arrays = [
         measured.doubles(name, array.size).reshape(array.shape) if measured.has(name) else array
-        for name, array in zip(_MEASURED, Measurement.zeros(policies).arrays(), strict=True)
+        for name, array in zip(_MEASURED, Measurement.zeros(policies, events).arrays(), strict=True)
     ]
     epoch = Epoch(measured.binary("key"), measured.time_us("began_us"), Measurement(*arrays))
-    return Measuring(policies, epoch)
+    return Measuring(policies, events, epoch)

@@ -17,6 +17,7 @@ from bandit.config import ArmState, ConfigError, Placement, column_names, parse
 from bandit.config.canonical import SCHEMA_ID_BYTES
 from bandit.decision import ORIGIN_BYTES_MAX, START_BYTES
 from bandit.fields import Fields, SectionError, pack
+from bandit.history_codec import pack_history, read_history
 from bandit.ledger import Ledger
 from bandit.limits import EVENTS_MAX, NAME_BYTES_MAX, PLACEMENTS_MAX, STRATA_MAX
 from bandit.placement import PlacementState
@@ -193,6 +194,7 @@ def pack_placement(placement: PlacementState, sequence: int) -> bytes:
         "reward_sum": pack_doubles(where, "reward_sum", np.array(counters.reward_sum)),
         **pack_epoch(where, placement.measuring.epoch),
         **pack_clock(placement.ramp_clock),
+        **pack_history(where, config, placement.history),
     })  # fmt: skip
 
 
@@ -219,12 +221,13 @@ def unpack_placement(payload: bytes, head: Head) -> tuple[PlacementState, int]:
         fields.time_us("born_us"),
         tally=read_tally(fields.inner("tally"), len(arms), len(column_names(config))),
         strata=_strata(fields, config),
-        measuring=read_measuring(fields, len(config.policies)),
+        measuring=read_measuring(fields, len(config.policies), len(config.reward.values)),
         forgetting=forgetting,
         replaying=True,
     )
     placement.started_us = fields.optional_time_us("started_us")
     placement.ramp_clock = read_clock(fields)
+    placement.history = read_history(fields, config, placement.measuring)
     placement.latest_us = fields.time_us("latest_us")
     placement.events = _events(fields, config)
     placement.retired = _retired(fields, config)

@@ -163,6 +163,7 @@ def _tick(
     `rates` (contexts, arms) are the mean unit's. A single unit in `units` is a new one each time.
     """
     probabilities, overlaps = np.empty(POLICIES), np.ones(POLICIES)
+    events = np.zeros((1, measure.BY_BUCKET + BUCKETS * POLICIES))  # that of R is enough
     for _ in range(TICK):
         unit = rng.integers(0, units.route.size)
         if units.route.size == 1:
@@ -185,7 +186,10 @@ def _tick(
                 truth[j] += (pmfs[j, context, other] - pmfs[STATIC, context, other]) * rate
         if rng.random() >= min(1.0, rates[context, arm] * appetite):
             continue
-        measure.credit(buckets, totals, bucket, probabilities, propensity, routed, of_routed, 0.0, 1.0)
+        measure.credit(
+            buckets, totals, events, bucket, probabilities, propensity, routed, of_routed, 0.0, 1.0,
+            0, 0.0, 1.0,
+        )  # fmt: skip
         _reward(rng, learned, tick, context, arm, routed)
         for c in range(len(CONTRASTS)):
             difference = _difference(c, probabilities, propensity, routed, of_routed)

@@ -11,6 +11,10 @@ Both have mean 1. Sums lie in two arrays of float64:
     totals    (2 + 3 J + J²,)   Σ R, Σ R²; of each policy Σ overlap, exposures routed to it, Σ z²; then Σ w wᵀ
                                 (J, J), of which the lower triangle is kept
 
+and those of single events, V being the sum of an event's own values after a decision:
+
+    events    (E, 2 + 256 J)    Σ V, Σ V²; by unit bucket Σ w V of each policy
+
 What is in them adds up, so two measurements of different traffic merge by adding.
 """
 
@@ -27,6 +31,9 @@ R1, R2, POLICIES = range(3)
 
 ALONE = -1
 """Instead of a reading to subtract: the value itself."""
+
+BY_BUCKET = 2
+"""Where an event's sums by unit bucket begin."""
 
 
 def _example() -> Arguments:
@@ -63,22 +70,31 @@ def expose(
 
 
 def _credit_example() -> Arguments:
-    return *_example(), 0, np.ones(1), 1.0, 0, 1.0, 0.0, 1.0
+    events = np.zeros((1, BY_BUCKET + BUCKETS))
+    return *_example(), events, 0, np.ones(1), 1.0, 0, 1.0, 0.0, 1.0, 0, 0.0, 1.0
 
 
 @kernel(_credit_example)
 def credit(
-    buckets: Floats, totals: Floats, bucket: int, probabilities: Floats, propensity: float, routed: int,
-    share: float, before: float, after: float,
+    buckets: Floats, totals: Floats, events: Floats, bucket: int, probabilities: Floats, propensity: float,
+    routed: int, share: float, before: float, after: float, event: int, had: float, has: float,
 ) -> None:  # fmt: skip
-    """Move the R of an exposed decision from `before` to `after`; the rest as it was exposed with."""
+    """Move the R of an exposed decision from `before` to `after`; the rest as it was exposed with.
+
+    And V, the sum of the values of its event number `event`, from `had` to `has`.
+    """
     policies = probabilities.size
-    row, change = buckets[bucket], after - before
+    row, of_event = buckets[bucket], events[event]
+    change, more, at = after - before, has - had, BY_BUCKET + bucket * policies
     for j in range(policies):
-        row[1 + 2 * policies + j] += probabilities[j] / propensity * change
+        weight = probabilities[j] / propensity
+        row[1 + 2 * policies + j] += weight * change
+        of_event[at + j] += weight * more
     row[1 + 3 * policies + routed] += 1.0 / share * change
     totals[R1] += change
     totals[R2] += after * after - before * before
+    of_event[R1] += more
+    of_event[R2] += has * has - had * had
 
 
 @kernel()

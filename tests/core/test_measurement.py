@@ -19,6 +19,10 @@ J = 3
 """Policies: static and two learned ones."""
 
 
+EVENT_VALUE = 4.0
+"""What a reward of 1 is of the second of two events, in its own value."""
+
+
 class Made(NamedTuple):
     """A decision, and the values that its R takes one after another."""
 
@@ -54,13 +58,16 @@ def take(measurement: Measurement, made: Made) -> None:
     measurement.expose(d.bucket, d.probabilities, d.propensity, d.overlaps, d.routed, d.share)
     before = 0.0
     for after in d.rewards:
-        measurement.credit(d.bucket, d.probabilities, d.propensity, d.routed, d.share, (before, after))
+        values = EVENT_VALUE * before, EVENT_VALUE * after
+        measurement.credit(
+            d.bucket, d.probabilities, d.propensity, d.routed, d.share, (before, after), 1, values
+        )
         before = after
 
 
 def measured(traffic: list[Made]) -> Measurement:
     """Return the measurement of this traffic."""
-    measurement = Measurement.zeros(J)
+    measurement = Measurement.zeros(J, 2)
     for made in traffic:
         take(measurement, made)
     return measurement
@@ -134,10 +141,29 @@ def test_traffic_measured_apart_adds_up(here: list[Made], there: list[Made]) -> 
     one, other, both = measured(here), measured(there), measured(here + there)
     before = [array.copy() for array in other.arrays()]
     one.add(other)
-    one.add(Measurement.zeros(J))
+    one.add(Measurement.zeros(J, 2))
     for mine, whole in zip(one.arrays(), both.arrays(), strict=True):
         assert near(mine, whole)
     assert all(np.array_equal(a, b) for a, b in zip(before, other.arrays(), strict=True))
+
+
+@given(st.lists(decisions(), min_size=1, max_size=12))
+def test_an_event_is_measured_as_r_is(traffic: list[Made]) -> None:
+    """Four times R: four times its value and uplift, sixteen times the variance. What never comes: none."""
+    measurement = measured(traffic)
+    event, never = measurement.of_event(1), measurement.of_event(0)
+    for policy in range(J):
+        for of_r, of_event, of_never in (
+            (measurement.value(policy), event.value(policy), never.value(policy)),
+            (measurement.uplift(policy), event.uplift(policy), never.uplift(policy)),
+        ):
+            assert of_never is None
+            if of_r is None or of_event is None or of_r.variance < 1e-9:
+                continue
+            expected = (of_r.n, 4.0 * of_r.mean, 16.0 * of_r.variance)
+            assert of_event == pytest.approx(expected, rel=1e-9, abs=1e-9)
+    assert measurement.decisions == event.decisions
+    assert near(measurement.overlap, event.overlap)
 
 
 def test_credit_by_difference_loses_nothing() -> None:
@@ -159,7 +185,7 @@ def population(shares: Floats, pmfs: Floats, rewards: Floats) -> Measurement:
 
     `shares` (J,), `pmfs` (J, contexts, arms) in quarters or eighths, `rewards` (contexts, arms).
     """
-    measurement, contexts, arms = Measurement.zeros(J), *rewards.shape
+    measurement, contexts, arms = Measurement.zeros(J, 2), *rewards.shape
     number = 0
     for c in range(contexts):
         for routed in range(J):
@@ -220,7 +246,7 @@ def test_a_shadow_is_measured_where_it_overlaps() -> None:
 @pytest.mark.parametrize(("overlap", "known"), [(OVERLAP_MIN, True), (0.9989, False)])
 def test_the_bound_of_overlap(overlap: float, known: bool) -> None:
     """From 0.999 on there is a number."""
-    measurement = Measurement.zeros(2)
+    measurement = Measurement.zeros(2, 2)
     for reward in (0.0, 1.0):
         take(measurement, Made(0, np.array([0.5, 0.5]), 0.5, np.array([1.0, overlap]), 0, 1.0, (reward,)))
     assert (measurement.value(1) is not None) is known
@@ -228,7 +254,7 @@ def test_the_bound_of_overlap(overlap: float, known: bool) -> None:
 
 def test_nothing_seen_is_no_number() -> None:
     """No decision, or no reward: no estimate, rather than a certain zero."""
-    measurement = Measurement.zeros(2)
+    measurement = Measurement.zeros(2, 2)
     assert measurement.value(0) is measurement.uplift(1) is measurement.routed_value(0) is None
     assert not measurement.weight_alarm(0, 0.01)
     assert np.isnan([*measurement.overlap, *measurement.mean_weight]).all()
@@ -242,7 +268,7 @@ def test_nothing_seen_is_no_number() -> None:
 
 def test_the_effective_size_by_hand() -> None:
     """Weights 1 and 3: (1 + 3)² / (1 + 9)."""
-    measurement = Measurement.zeros(2)
+    measurement = Measurement.zeros(2, 2)
     for p in (0.25, 0.75):
         take(measurement, Made(0, np.array([0.25, p]), 0.25, np.ones(2), 0, 1.0, ()))
     assert measurement.effective_size.tolist() == [2.0, 1.6]
@@ -253,7 +279,7 @@ def test_wrong_propensities_raise_the_alarm(factor: float, alarm: bool) -> None:
     """20,000 draws from half static, half another policy: true propensities are quiet, a tenth off is not."""
     rng = np.random.default_rng(8)
     pmfs = np.array([[0.6, 0.4], [0.1, 0.9]])
-    measurement = Measurement.zeros(2)
+    measurement = Measurement.zeros(2, 2)
     for _ in range(20_000):
         routed = int(rng.integers(2))
         arm = int(rng.random() >= pmfs[routed, 0])
@@ -266,8 +292,8 @@ def test_wrong_propensities_raise_the_alarm(factor: float, alarm: bool) -> None:
 
 
 def test_memory_is_bounded() -> None:
-    """A thousand placements of five policies stay below 60 MB."""
-    assert 1000 * sum(array.nbytes for array in Measurement.zeros(5).arrays()) < 60e6
+    """A thousand placements of five policies and an event stay below 60 MB."""
+    assert 1000 * sum(array.nbytes for array in Measurement.zeros(5, 1).arrays()) < 60e6
 
 
 SCRIPT = """
@@ -276,9 +302,9 @@ from bandit.kernels import jit
 from bandit.measurement import Measurement
 
 jit.compile_all()
-measurement = Measurement.zeros(2)
+measurement = Measurement.zeros(2, 2)
 measurement.expose(1, np.ones(2), 0.5, np.ones(2), 0, 0.5)
-measurement.credit(1, np.ones(2), 0.5, 0, 0.5, (0.0, 1.0))
+measurement.credit(1, np.ones(2), 0.5, 0, 0.5, (0.0, 1.0), 1, (0.0, 1.0))
 measurement.value(1), measurement.uplift(1), measurement.routed_uplift(1)
 print({name: count for name, count in jit.specialisations().items() if "measure" in name})
 """

@@ -159,23 +159,23 @@ def test_a_ramp_that_begins_begins_an_epoch() -> None:
 
 def test_rewards_of_an_epoch_that_is_over_change_nothing() -> None:
     """They are learned from, and measured no more."""
-    measuring = Measuring(3)
+    measuring = Measuring(3, 1)
     old, new = decision(time_us=1, overlaps=()), decision(time_us=2, overlaps=())
     measuring.expose(old, b"before", 0.5)
     measuring.expose(new, b"after", 0.5)
     before = [array.copy() for array in measuring.epoch.measurement.arrays()]
-    measuring.credit(old, b"before", 0.5, (0.0, 1.0))
+    measuring.credit(old, b"before", 0.5, (0.0, 1.0), 0, (0.0, 1.0))
     measuring.expose(old, b"before", 0.5)
     assert all(map(np.array_equal, before, measuring.epoch.measurement.arrays()))
     assert measuring.epoch.key == key_of(new, b"after")
-    measuring.credit(new, b"after", 0.5, (0.0, 1.0))
+    measuring.credit(new, b"after", 0.5, (0.0, 1.0), 0, (0.0, 1.0))
     assert not np.array_equal(before[0], measuring.epoch.measurement.buckets)
 
 
 def test_a_share_of_zero_serves_nobody() -> None:
     """A record that says otherwise is none of ours."""
     with pytest.raises(ValueError, match="policy 1 served a decision with a share of 0"):
-        Measuring(3).expose(decision(), b"", 0.0)
+        Measuring(3, 1).expose(decision(), b"", 0.0)
 
 
 def test_a_whole_life_is_measured_the_same_again() -> None:

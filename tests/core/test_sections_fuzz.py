@@ -23,8 +23,12 @@ Read = Callable[[bytes], object]
 def originals() -> dict[str, tuple[bytes, Read]]:
     """A payload of each kind, and what reads it."""
     state = migrated().engine.state
-    policies = len(state.placements["p"].config.policies)
-    state.placements["p"].measuring = Measuring(policies)  # thousands of doubles, of which any is one
+    placement = state.placements["p"]
+    measuring = Measuring(len(placement.config.policies), len(placement.config.reward.values))
+    placement.measuring = measuring  # without sums: thousands of doubles, of which any is one
+    days = placement.history.days
+    for number in list(days)[:-2]:
+        del days[number]
     head = pack_head(state, sequence=7, origin="test")
     known = unpack_head(head)
     section = pack_placement(state.placements["p"], 9)

@@ -196,6 +196,11 @@ def snapshot(state: State) -> list[object]:
                 ),
                 (held.measuring.epoch.key, held.measuring.epoch.began_us),
                 [array.tobytes() for array in held.measuring.epoch.measurement.arrays()],
+                [
+                    (day, kept.sums.tobytes(), kept.share, kept.uplifts.tobytes())
+                    for day, kept in held.history.days.items()
+                ],
+                held.history.shown.tolist(),
                 [list(row) for row in held.counters.chosen],
                 list(held.counters.exposures),
                 [total.hex() for total in held.counters.reward_sum],
