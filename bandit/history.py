@@ -42,6 +42,7 @@ _ELSEWHERE, _GONE = -2, -1
 class Day:
     """One day's `sums`; the learned `share` with its last decision in scope; `uplifts` when it was over.
 
+    `share` is that of the day before while none was in scope.
     `uplifts` (3 (policies - 1),) are those of the measurement epoch until then; zeros while the day goes on.
     """
 
@@ -100,7 +101,9 @@ class History:
         return np.frombuffer(day.sums)[self._policies_at :].reshape(-1, self._policies)
 
     def uplift(self, day: Day, policy: int) -> Estimate | None:
-        """Return a policy's uplift as it stood when the day was over; for the last day, as it stands."""
+        """Return a policy's uplift as it stood when the day was over, or as it stands; None for static."""
+        if policy == STATIC_INDEX:
+            return None
         if day is self._last() and not any(day.uplifts):
             return _uplift(self.measuring.epoch.measurement, policy)
         at = UPLIFT_NUMBERS * (policy - 1)
@@ -199,7 +202,7 @@ class History:
         if last is not None:
             self._end(last)
         nothing = np.zeros(UPLIFT_NUMBERS * (self._policies - 1))
-        self.restore(number, 0.0, np.zeros(self.width), nothing)
+        self.restore(number, self._share, np.zeros(self.width), nothing)
         if len(self._days) > HISTORY_DAYS_MAX:
             del self._days[min(self._days)]
 
@@ -242,8 +245,8 @@ class History:
 
 
 def _uplift(measurement: Measurement, policy: int) -> Estimate | None:
-    """Return a policy's uplift; None for static, and where nothing can be said."""
-    return measurement.uplift(policy) if policy != STATIC_INDEX and measurement.decisions else None
+    """Return a policy's uplift; None where nothing can be said."""
+    return measurement.uplift(policy) if measurement.decisions else None
 
 
 def _numbers_of(policy: int) -> Iterator[int]:

@@ -49,6 +49,14 @@ def halfwidth(n: float | Floats, variance: float | Floats, alpha: float, rho: fl
     return np.asarray(np.sqrt(variance / n * grown / (n * rho**2) * logs))
 
 
+class Interval(NamedTuple):
+    """A mean, and the confidence sequence's interval around it, per decision in units of R."""
+
+    mean: float
+    low: float
+    high: float
+
+
 class Sequence(NamedTuple):
     """One confidence sequence: it ever misses with probability `alpha`; `rho` says where it is tight."""
 

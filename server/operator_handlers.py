@@ -6,12 +6,11 @@ import structlog
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from bandit.config import Arm, ArmState
+from bandit.config import Arm
 from bandit.engine import Engine
 from bandit.errors import BanditError, Reason
 from bandit.placement import PlacementState
 from bandit.ramp import RampStatus
-from bandit.report import report
 from server import limits
 from server.codec import decode
 from server.durability import Durability
@@ -20,16 +19,9 @@ from server.handlers import ready
 from server.methods import Methods
 from server.pb import bandit_pb2 as pb
 from server.reload import Reloader
-from server.reporting.message import POLICY_KINDS, report_message
+from server.reporting.message import ARM_STATES, POLICY_KINDS, report_message
 
 SERVICE = "bandit.v1.OperatorService"
-
-ARM_STATES = {
-    ArmState.ACTIVE: pb.ARM_STATE_ACTIVE,
-    ArmState.DRAINING: pb.ARM_STATE_DRAINING,
-    ArmState.RETIRED: pb.ARM_STATE_RETIRED,
-}
-
 
 RAMP_STATES = {
     RampStatus.RUNNING: pb.RAMP_STATE_RUNNING,
@@ -76,7 +68,7 @@ class OperatorHandlers:
         engine = ready(self.engine)
         name = decode(pb.GetReportRequest, data, limits.MESSAGE_BYTES_MAX).placement
         state = _known(engine.state.placements.get(name), name)
-        return report_message(report(state, self._now_us())).SerializeToString()
+        return report_message(state, self._now_us()).SerializeToString()
 
     def hold_ramp(self, data: bytes) -> Awaitable[bytes]:
         """HoldRampRequest → HoldRampResponse."""

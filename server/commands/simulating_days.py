@@ -10,7 +10,6 @@ from rich.console import Console
 from bandit.config import Config, ConfigError
 from bandit.kernels.jit import compile_all
 from bandit.ramp import Move
-from bandit.report import report
 from server.commands.driving import DriveError, output_console
 from server.commands.report import WIDTH_MIN
 from server.config_files import load
@@ -37,7 +36,7 @@ def simulate_days(campaign: Campaign, *, as_json: bool, html: Path | None) -> No
         campaign.progress = view.update
         finished = _run(campaign)
     passed_s = time.perf_counter() - began_s
-    found = report_message(report(campaign.state, campaign.now_us))
+    found = report_message(campaign.state, campaign.now_us)
     if as_json:
         click.echo(json.dumps(_document(campaign, found, passed_s), indent=2))
     else:

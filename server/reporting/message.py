@@ -1,9 +1,16 @@
 """A report as a message of the operator's service."""
 
+from collections.abc import Iterable
+from datetime import date
+
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from bandit.config import PolicyKind
-from bandit.report import Interval, PolicyReport, Report, Step
+from bandit.config import ArmState, PolicyKind
+from bandit.ladder import Step
+from bandit.placement import PlacementState
+from bandit.report import EventEstimate, PolicyReport, report
+from bandit.report_days import ArmReport, DayReport, EventCount
+from bandit.sequences import Interval
 from server.pb import bandit_pb2 as pb
 
 POLICY_KINDS = {
@@ -14,22 +21,31 @@ POLICY_KINDS = {
     PolicyKind.LINUCB: pb.POLICY_KIND_LINUCB,
 }
 
+ARM_STATES = {
+    ArmState.ACTIVE: pb.ARM_STATE_ACTIVE,
+    ArmState.DRAINING: pb.ARM_STATE_DRAINING,
+    ArmState.RETIRED: pb.ARM_STATE_RETIRED,
+}
 
-def report_message(report: Report) -> pb.GetReportResponse:
-    """The message of a report."""
-    message = pb.GetReportResponse(
-        placement=report.placement,
-        decisions=report.decisions,
-        confidence=report.confidence,
-        min_exposures=report.min_exposures,
-        policies=[_policy(policy) for policy in report.policies],
-        ladder=[_step(step) for step in report.ladder],
+_FIRST_DAY = date(1970, 1, 1).toordinal()
+
+
+def report_message(state: PlacementState, now_us: int) -> pb.GetReportResponse:
+    """The message of a placement's report at `now_us`."""
+    found = report(state, now_us)
+    return pb.GetReportResponse(
+        placement=found.placement,
+        begin_time=_timestamp(found.began_us) if found.decisions else None,
+        decisions=found.decisions,
+        confidence=found.confidence,
+        min_exposures=found.min_exposures,
+        policies=[_policy(policy) for policy in found.policies],
+        ladder=[_step(step) for step in found.ladder],
+        time=_timestamp(now_us),
+        arms=[_arm(arm) for arm in found.arms],
+        days=[_day(day) for day in found.days],
+        features=[pb.FeatureReport(**feature._asdict()) for feature in found.features],
     )
-    if report.decisions:
-        message.begin_time.CopyFrom(
-            Timestamp(seconds=report.began_us // 1_000_000, nanos=report.began_us % 1_000_000 * 1000)
-        )
-    return message
 
 
 def _policy(policy: PolicyReport) -> pb.PolicyReport:
@@ -45,7 +61,13 @@ def _policy(policy: PolicyReport) -> pb.PolicyReport:
         value=_interval(policy.value),
         uplift=_interval(policy.uplift),
         routed_uplift=_interval(policy.routed_uplift),
+        events=[_event(event) for event in policy.events],
+        counts=_counts(policy.counts),
     )
+
+
+def _event(event: EventEstimate) -> pb.EventEstimate:
+    return pb.EventEstimate(event=event.event, value=_interval(event.value), uplift=_interval(event.uplift))
 
 
 def _step(step: Step) -> pb.LadderStep:
@@ -54,5 +76,45 @@ def _step(step: Step) -> pb.LadderStep:
     )
 
 
+def _arm(arm: ArmReport) -> pb.ArmReport:
+    return pb.ArmReport(
+        id=arm.arm.id,
+        state=ARM_STATES[arm.arm.state],
+        weight=arm.weight,
+        exposures=arm.exposures,
+        reward=_interval(arm.reward),
+        events=_counts(arm.events),
+        shown_by_policy=arm.shown,
+    )
+
+
+def _day(day: DayReport) -> pb.DayReport:
+    return pb.DayReport(
+        date=date.fromordinal(_FIRST_DAY + day.number).isoformat(),
+        share=day.share,
+        policies=[
+            pb.PolicyDay(
+                served=policy.served,
+                reward=policy.reward,
+                events=_counts(policy.events),
+                uplift=_interval(policy.uplift),
+            )
+            for policy in day.policies
+        ],
+        arms=[
+            pb.ArmDay(exposures=arm.exposures, reward=arm.reward, events=_counts(arm.events))
+            for arm in day.arms
+        ],
+    )
+
+
+def _counts(events: Iterable[EventCount]) -> list[pb.EventCount]:
+    return [pb.EventCount(event=event.event, count=event.times, value=event.value) for event in events]
+
+
 def _interval(interval: Interval | None) -> pb.Interval | None:
     return None if interval is None else pb.Interval(**interval._asdict())
+
+
+def _timestamp(time_us: int) -> Timestamp:
+    return Timestamp(seconds=time_us // 1_000_000, nanos=time_us % 1_000_000 * 1000)

@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
-from bandit.report import Interval, Label, Report, _sentence, report
+from bandit.judge import Label
+from bandit.ladder import _sentence
+from bandit.report import Report, report
+from bandit.sequences import Interval
 from tests.core.world import SECOND, Document, World, simple
 
 POLICIES: Document = {
@@ -77,7 +80,7 @@ def test_every_difference_has_its_sentence(
     difference: Interval | None, gained: Interval | None, expected: str
 ) -> None:
     """At a value of 0.18 without the step."""
-    assert expected in _sentence(Label.OK, difference, 0.18, gained)
+    assert expected in _sentence(Label.OK, difference, 0.18, gained, "the best arm for all (t)")
 
 
 def test_too_few_decisions_give_no_numbers() -> None:
