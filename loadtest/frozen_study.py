@@ -116,7 +116,8 @@ class Trial:
 
         placement = self.placement
         placement.expose = placement.credit = nothing  # type: ignore[assignment,method-assign]
-        placement.measuring = Measuring(len(placement.config.policies))
+        config = placement.config
+        placement.measuring = Measuring(len(config.policies), len(config.reward.values))
 
     def truth(self) -> tuple[float, float]:
         """What the frozen policy earns a decision, and its uplift over static."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bandit.report import Label, report
+from bandit.judge import Label
 from loadtest.frozen_study import KINDS, trial
 from tests.core.world import World, simple
 
