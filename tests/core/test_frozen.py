@@ -3,6 +3,7 @@
 import pytest
 
 from bandit.judge import Label
+from bandit.report import report
 from loadtest.frozen_study import KINDS, trial
 from tests.core.world import World, simple
 
