@@ -9,6 +9,8 @@ from server.reporting.page import page
 from tests.reporting.parsed import Parsed
 from tests.reporting.reports import campaign
 
+COORDINATES = {"cx", "cy", "x", "y", "x1", "x2", "y1", "y2", "width", "height", "d"}
+
 
 def test_every_plot_has_a_mark_for_each_figure() -> None:
     """As many as the report holds: policies, days, arms, events, features."""
@@ -125,3 +127,14 @@ def test_the_page_asks_for_nothing() -> None:
     assert not {"script", "link", "img", "iframe", "object"} & set(Parsed(text).tags)
     assert "url(" not in text
     assert "@import" not in text
+
+
+def test_an_interval_without_ends_stays_in_its_plot() -> None:
+    """Coordinates are numbers, whatever the estimates are."""
+    report = campaign(3)
+    for interval in (report.policies[1].value, report.policies[2].uplift, report.days[2].policies[1].uplift):
+        interval.low, interval.high = float("-inf"), float("inf")
+    report.arms[0].reward.mean = report.features[0].importance = float("nan")
+    places = [value for _, name, value in Parsed(page(report)).attributes if name in COORDINATES]
+    assert places
+    assert not [value for value in places if re.search("nan|inf", value)]

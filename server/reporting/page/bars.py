@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from server.reporting.page.drawing import LEFT, WIDTH, Box, area, drawing, foot_axis, line, row_label
 from server.reporting.page.markup import Markup, element, join
-from server.reporting.page.scales import ROOM, Scale
+from server.reporting.page.scales import Scale, around
 
 ROW = 28.0
 THICK = 16.0
@@ -30,8 +30,8 @@ class Bar(NamedTuple):
 def bars(key: str, title: str, description: str, rows: Sequence[Bar], caption: str) -> Markup:
     """Return the plot. Pieces of length 0 are not drawn."""
     box = Box(LEFT, 8.0, WIDTH - 26.0, 8.0 + ROW * len(rows))
-    longest = max((max(sum(part.length for part in row.parts), row.limit or 0.0) for row in rows), default=0)
-    scale = Scale(0.0, longest * (1.0 + ROOM) or 1.0, box.left, box.right)
+    ends = (end for row in rows for end in (sum(part.length for part in row.parts), row.limit or 0.0))
+    scale = Scale(0.0, around([0.0, *ends])[1], box.left, box.right)
     marks = (_row(box, scale, box.top + ROW * (at + 0.5), row) for at, row in enumerate(rows))
     axis = foot_axis(box, scale, caption)
     return drawing(key, title, description, box.bottom + 44.0, area(box), axis, *marks)

@@ -40,8 +40,8 @@ def untold(report: pb.GetReportResponse) -> str:
     reasons: dict[str, list[str]] = {}
     for policy in report.policies[1:] or report.policies:
         reasons.setdefault(INSTEAD.get(policy.label, INSTEAD["OK"]), []).append(policy.name)
-    told = (f"{reason} ({', '.join(names)})" for reason, names in reasons.items())
-    return f"There is no estimate to draw. {'; '.join(told)}."
+    told = (f"Nothing can be said of {', '.join(names)} ({reason})." for reason, names in reasons.items())
+    return " ".join(told)
 
 
 def told_rows(rows: Iterable[Row]) -> str:

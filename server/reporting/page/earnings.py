@@ -27,7 +27,9 @@ def earnings(report: pb.GetReportResponse) -> Markup:
         words = "On the same decisions. An interval right of zero: it pays; holding zero: not told apart."
         plots.append(figure("More than static", words, drawn))
     missing = paragraph(untold(report) if gains and not plots[1:] else "")
-    return join([*_alarms(report), missing, grid(plots), tables.policies(report, unit)])
+    routed = any(policy.HasField("routed_uplift") for policy in report.policies)
+    apart = tables.folded("As a plain A/B test would see it", tables.routed(report, unit)) if routed else ""
+    return join([*_alarms(report), missing, grid(plots), tables.policies(report, unit), apart])
 
 
 def uplift_by_day(report: pb.GetReportResponse) -> Markup:
@@ -81,7 +83,7 @@ def _band(report: pb.GetReportResponse, number: int, scale: Scale, unit: Unit) -
     if policy.HasField("uplift"):
         now = f"Now {unit.gain(policy.uplift.mean)} ({unit.gain_span(policy.uplift)})."
     elif now == "-":
-        now = "Nothing can be told before rewards differ."
+        now = "Rewards do not differ yet."
     name = tables.swatch(colour(number), policy.name)
     return figure(name, now, bands.uplift_plot(report, number, scale, unit))
 

@@ -24,7 +24,9 @@ class Scale:
     end: float
 
     def at(self, value: float) -> float:
-        """Return where a value lies; values beyond the scale lie at its end."""
+        """Return where a value lies; those beyond the scale at its end, no number at its start."""
+        if math.isnan(value):
+            return self.start
         part = (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)
         return self.start + part * (self.end - self.start)
 

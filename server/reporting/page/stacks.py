@@ -17,7 +17,7 @@ from server.reporting.page.drawing import (
     side_axis,
 )
 from server.reporting.page.markup import Markup, element, join
-from server.reporting.page.scales import ROOM, Days, Scale
+from server.reporting.page.scales import Days, Scale, around
 from server.reporting.page.words import ARM_COLOURS, arm_colour, colour, moment
 
 BAR_PART, BAR_GAPS = 0.84, 6.0
@@ -61,7 +61,7 @@ def served_plot(report: pb.GetReportResponse) -> Markup:
     """Return how many decisions each policy served on each day."""
     days = _days(report)
     wholes = [sum(one.served for one in day.policies) for day in report.days]
-    scale = Scale(0.0, max(wholes) * (1.0 + ROOM) or 1.0, DAYS_BOX.bottom, DAYS_BOX.top)
+    scale = Scale(0.0, around([0.0, *wholes])[1], DAYS_BOX.bottom, DAYS_BOX.top)
     parts = [area(DAYS_BOX), side_axis(DAYS_BOX, scale), day_axis(DAYS_BOX, days)]
     parts += _stacks(report, _served(report), days, scale, whole=False)
     text = f"{count(sum(wholes))} decisions on {len(wholes)} days, {count(max(wholes))} on the busiest."

@@ -50,20 +50,30 @@ def swatch(class_: str, name: str) -> Markup:
 
 def policies(report: pb.GetReportResponse, unit: Unit) -> Markup:
     """Return what each policy earns."""
-    heads = (
-        "policy/kind/share/served/value/interval/uplift/interval/worth/overlap/routed uplift/interval".split(
-            "/"
-        )
-    )
+    heads = "policy/kind/share/served/value/interval/uplift/interval/worth/overlap".split("/")
     rows = []
     for number, policy in enumerate(report.policies):
         rows.append((
             swatch(colour(number), policy.name), kind_name(policy.kind),
             share(policy.share), count(policy.served),
             *_value(policy, "value", unit, instead(policy)), *_gain(policy, "uplift", unit),
-            count(policy.effective_size), share(policy.overlap), *_gain(policy, "routed_uplift", unit),
+            count(policy.effective_size), share(policy.overlap),
         ))  # fmt: skip
     return table("policies", heads, rows, 2)
+
+
+def routed(report: pb.GetReportResponse, unit: Unit) -> Markup:
+    """Return each policy's uplift by the decisions alone that it and static served."""
+    rows = [
+        (
+            swatch(colour(number), policy.name),
+            count(policy.served),
+            *_gain(policy, "routed_uplift", unit, "-"),
+        )
+        for number, policy in enumerate(report.policies)
+        if number
+    ]
+    return table("routed", ("policy", "served", "routed uplift", "interval"), rows)
 
 
 def days(report: pb.GetReportResponse, unit: Unit) -> Markup:

@@ -13,7 +13,7 @@ ARM_COLOURS = 7
 INSTEAD = {
     "TOO_FEW": "TOO_FEW: too few decisions yet",
     "NO_OVERLAP": "NO_OVERLAP: chooses arms never shown",
-    "OK": "nothing to tell before rewards differ",
+    "OK": "rewards do not differ yet",
 }
 """What stands in a plot in the place of a number, by a policy's label."""
 
