@@ -19,6 +19,8 @@ from bandit.config import Placement, PolicyKind
 from bandit.features import entries
 from bandit.hashing import uniform
 from bandit.kernels.decide import sample
+from bandit.limits import STRATA_MAX
+from bandit.logged import Audience, Log, learn, open_strata
 from bandit.model import LinearModels
 from bandit.placement import PlacementState
 from bandit.ramp import STATIC_INDEX
@@ -38,41 +40,6 @@ taught those that judge the other, so their scores depend on each other. No unbi
 
 REWARD_PRIOR = 1.0
 """Prior precision λ of the reward model: ridge regression by arm, as the linear policies have it."""
-
-_EQUAL = 1e-5
-"""Relative difference at which two propensities are the same: logs are written with some six digits."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Log:
-    """Logged decisions in the terms of a placement: n ≥ 1 of them, all within its ramp's scope.
-
-    `identity` int64 (n,), a hash of each decision's; `cluster` int64 (n,) from 0 up, or None: all are
-    independent. `arm` int64 (n,) in the placement's order, -1: one that it does not have. `reward`,
-    `propensity` float64 (n,); `context_free` bool (n,): decided without looking at x, so that arms may be
-    compared; `x` as `features` encodes it; `mask` has the bits of the arms that may be shown, never 0.
-    """
-
-    identity: NDArray[np.int64]
-    cluster: NDArray[np.int64] | None
-    time_us: NDArray[np.int64]
-    arm: NDArray[np.int64]
-    reward: Floats
-    propensity: Floats
-    context_free: NDArray[np.bool_]
-    x: Sequence[bytes]
-    mask: Sequence[int]
-
-    @property
-    def folds(self) -> NDArray[np.int64]:
-        """The fold of each decision (n,)."""
-        return (self.identity if self.cluster is None else self.cluster) % FOLDS
-
-    @property
-    def uniform(self) -> bool:
-        """Whether every shown arm had the same propensity 1 / K everywhere: the replay method needs that."""
-        arms = 1.0 / self.propensity
-        return bool((np.abs(arms / round(arms[0]) - 1.0) <= _EQUAL).all())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,13 +68,21 @@ class Targets:
         return [1.0 if kind in still else INFLATION for kind in self.kinds]
 
 
+def folds_of(log: Log) -> NDArray[np.int64]:
+    """Return the fold of each decision (n,)."""
+    return (log.identity if log.cluster is None else log.cluster) % FOLDS
+
+
 def cross_fit(config: Placement, log: Log) -> Targets:
-    """Learn the placement's policies and a reward model on every four folds, and ask them about the fifth."""
+    """Learn the placement's policies and a reward model on every four folds, and ask them about the fifth.
+
+    All decisions lie within the ramp's scope, and have their propensities.
+    """
     targets = _blank(config, log)
     end_us = int(log.time_us.max())
-    masks = list(dict.fromkeys(log.mask))
-    folds = [np.flatnonzero(log.folds == fold).tolist() for fold in range(FOLDS)]
-    learned = [_learned(config, log, rows, masks, end_us) for rows in folds]
+    audiences, fold_of = log.audiences[:STRATA_MAX], folds_of(log)
+    folds = [np.flatnonzero(fold_of == fold).tolist() for fold in range(FOLDS)]
+    learned = [_learned(config, log, rows, audiences, end_us) for rows in folds]
     for fold, rows in enumerate(folds):
         state = _summed(config, [part for other, part in enumerate(learned) if other != fold], end_us)
         _ask(state, log, rows, end_us, targets)
@@ -128,22 +103,12 @@ def _blank(config: Placement, log: Log) -> Targets:
 
 
 def _learned(
-    config: Placement, log: Log, rows: Iterable[int], masks: Iterable[int], end_us: int
+    config: Placement, log: Log, rows: Iterable[int], audiences: Iterable[Audience], end_us: int
 ) -> PlacementState:
     """Return the sums of some decisions. Under a half-life all folds weigh them as of the log's end."""
-    forgetting = Forgetting.starting(config.half_life_us, end_us)
-    state = PlacementState(config, end_us, forgetting=forgetting, replaying=True)
-    for mask in masks:
-        if (index := state.strata.next_index) != OVERFLOW:
-            state.strata.open(Stratum(config, index, mask, in_scope=True))
-    for i in rows:
-        arm, x, time_us = int(log.arm[i]), log.x[i], int(log.time_us[i])
-        if arm < 0:
-            continue
-        stratum = state.strata.get(log.mask[i], in_scope=True) if log.context_free[i] else None
-        state.expose(arm, stratum, x, time_us)
-        if reward := float(log.reward[i]):
-            state.credit(arm, stratum, x, time_us, (0.0, reward))
+    state = PlacementState(config, end_us, replaying=True)
+    open_strata(state, audiences)
+    learn(state, log, rows)
     return state
 
 

@@ -14,6 +14,7 @@ COMMANDS = {
     "explain": "Show what a decision_id stands for, and what became of it.",
     "export": "Write the journal's decisions with their rewards to a Parquet file.",
     "evaluate": "Estimate from logged decisions what the policies of a candidate would earn.",
+    "train": "Learn from logged decisions, into a data directory to start from.",
     "inspect": "Show what was learned and the files it lies in, beside a running server too.",
     "diff": "Show what changed between two snapshots.",
     "verify": "Check every byte of a data directory, and say what a start would do.",

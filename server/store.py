@@ -88,7 +88,7 @@ class Store:
         self._wall_s = wall_s
         self._retry_s = 0.0
         self._news = bytearray()
-        _make(data_dir, self.folders, self.files)
+        make_folders(data_dir, self.folders, self.files)
         self.recovered = recover(
             data_dir, ledger_bytes_max=ledger_bytes_max, files=self.files, boot=boot, progress=progress
         )
@@ -315,8 +315,8 @@ def _check_size(size: int, size_max: int) -> None:
         raise ConfigError((Problem("$", message),))
 
 
-def _make(data_dir: Path, folders: Folders, files: Files) -> None:
-    """Make the folders, for the owner alone, with their names on the disk."""
+def make_folders(data_dir: Path, folders: Folders, files: Files) -> None:
+    """Make the folders, for the owner alone, with their names on the disk. Raises StartError."""
     try:
         for folder in folders:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,24 +1,19 @@
 """`banditd evaluate`: what the policies of a candidate would have earned, from logged decisions."""
 
 import json
-from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 
-from bandit.config import Config, ConfigError, Placement
-from server.commands.export import INSTALL
+from bandit.config import ConfigError
 from server.config_files import load
+from server.evaluating.judging import judging
+from server.evaluating.report import evaluate as evaluated
+from server.evaluating.view import show_report
 from server.exit_codes import ExitCode, StartError
-from server.replays.mapping import read_mapping
+from server.logged.opening import opened, placement_of
 from server.replays.rows import LogError
-
-if TYPE_CHECKING:
-    from server.evaluating.logs import Loaded
-
-CSV = (".csv", ".csv.gz")
 
 
 @click.command("evaluate")
@@ -47,62 +42,14 @@ def evaluate(
     LOG is a file of `banditd export`, a data directory with a kept journal, or a CSV file with --mapping.
     """
     try:
-        candidate = _placement(load(config_path), placement)
-        loaded = _load(log, candidate, mapping_path)
+        candidate = placement_of(load(config_path), placement, "the candidate")
+        loaded = judging(opened(log, candidate, mapping_path), candidate)
     except ConfigError as error:
         raise StartError(ExitCode.CONFIG, str(error)) from None
     except LogError as error:
         raise StartError(ExitCode.FAILURE, str(error)) from None
-    from server.evaluating.report import evaluate as evaluated
-    from server.evaluating.view import show_report
-
     report = evaluated(str(log), candidate, loaded)
     if as_json:
         click.echo(json.dumps(report.as_dict(), indent=2))
     else:
         show_report(Console(), report)
-
-
-def _placement(config: Config, name: str | None) -> Placement:
-    known = ", ".join(config.placements)
-    if name is None and len(config.placements) == 1:
-        return next(iter(config.placements.values()))
-    if name is None:
-        raise click.UsageError(f"the candidate has several placements: name one with --placement ({known})")
-    if name not in config.placements:
-        raise click.BadParameter(
-            f"the candidate has no placement {name!r}, but {known}", param_hint="--placement"
-        )
-    return config.placements[name]
-
-
-def _load(log: Path, placement: Placement, mapping: Path | None) -> "Loaded":
-    if log.name.endswith(CSV):
-        if mapping is None:
-            raise click.UsageError(
-                "a CSV log needs --mapping FILE, which says what its columns are: docs/replay.md"
-            )
-        from server.evaluating import rows
-
-        return rows.load(log, read_mapping(mapping), placement)
-    if mapping is not None:
-        raise click.UsageError(
-            "--mapping is for a CSV log (.csv, .csv.gz): the columns of an export have names"
-        )
-    try:
-        from server.evaluating import exported
-        from server.exporting import run
-    except ModuleNotFoundError as error:
-        if error.name != "pyarrow":
-            raise
-        raise StartError(ExitCode.FAILURE, f"evaluate needs pyarrow to read exports: {INSTALL}") from None
-    if not log.is_dir():
-        return exported.load(str(log), log, placement)
-    file = BytesIO()
-    summary = run.export_to(log, file, run.Selection(placement.name))
-    loaded = exported.load(str(log), file, placement)
-    if summary.nameless:
-        loaded.notes.append(
-            f"{summary.nameless} decisions of a configuration that is not known are not in here"
-        )
-    return loaded

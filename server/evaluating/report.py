@@ -7,10 +7,11 @@ import numpy as np
 
 from bandit import estimators
 from bandit.config import Placement, PolicyKind
-from bandit.crossfit import Log, Targets, cross_fit
+from bandit.crossfit import Targets, cross_fit
 from bandit.estimators import CONFIDENCE, Estimate, Label, Scores, Weights, interval
+from bandit.logged import Log
 from bandit.ramp import STATIC_INDEX
-from server.evaluating.logs import Loaded
+from server.logged.logs import Loaded
 
 JUDGE = "dr"
 """The estimator that the sentence goes by: it uses all of the log, and is right if propensities are."""

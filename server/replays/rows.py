@@ -11,6 +11,7 @@ from pathlib import Path
 from random import Random
 from typing import TextIO
 
+from bandit.limits import EVENT_VALUE_MAX
 from server.replays.mapping import Mapping
 
 ROWS_MAX = 5_000_000
@@ -167,25 +168,31 @@ def _row(cells: _Cells, mapping: Mapping) -> Row:
 
 
 def _value(cells: _Cells, column: str) -> float:
-    return cells.number(column) if cells.named[column] else 0.0
+    """What an event's cell says: what the sidecar would take."""
+    return cells.number(column, low=-EVENT_VALUE_MAX, high=EVENT_VALUE_MAX) if cells.named[column] else 0.0
+
+
+def uneven(arms: Sequence[str]) -> str:
+    """What is wrong if the arms of so many rows do not look as if drawn uniformly; "" when they do."""
+    counts = Counter(arms)
+    share = 1 / len(counts)
+    error = math.sqrt(share * (1 - share) / len(arms))
+    apart = {arm: abs(count / len(arms) - share) for arm, count in counts.items()}
+    worst = max(apart, key=apart.__getitem__)
+    if apart[worst] <= max(UNEVEN_Z * error, UNEVEN_RATIO * share):
+        return ""
+    return (
+        f"the log is not uniform: arm {worst!r} has {counts[worst] / len(arms):.1%} of the rows, {share:.1%} "
+        "expected"
+    )
 
 
 def uniformity(rows: Sequence[Row]) -> list[str]:
     """Warnings where the log does not look as if its arms were drawn uniformly; empty when it does."""
     warnings: list[str] = []
-    counts = Counter(row.arm for row in rows)
-    share = 1 / len(counts)
-    error = math.sqrt(share * (1 - share) / len(rows))
-    uneven = {
-        arm: count / len(rows)
-        for arm, count in counts.items()
-        if abs(count / len(rows) - share) > max(UNEVEN_Z * error, UNEVEN_RATIO * share)
-    }
-    if uneven:
-        worst = max(uneven, key=lambda arm: abs(uneven[arm] - share))
+    if found := uneven([row.arm for row in rows]):
         warnings.append(
-            f"the log is not uniform: arm {worst!r} has {uneven[worst]:.1%} of the rows, {share:.1%} "
-            "expected; the replay method is biased here, do not read its means as what a policy would earn"
+            f"{found}; the replay method is biased here, do not read its means as what a policy would earn"
         )
     propensities = [row.propensity for row in rows if row.propensity is not None]
     if propensities and max(propensities) > PROPENSITY_RATIO * min(propensities):

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from bandit.config import Placement, PolicyKind
-from bandit.crossfit import FOLDS, INFLATION, REWARD_PRIOR, Log, Targets, cross_fit
+from bandit.crossfit import FOLDS, INFLATION, REWARD_PRIOR, Targets, cross_fit, folds_of
 from bandit.estimators import Estimate, dr, interval
 from bandit.features import Encoder, entries
+from bandit.logged import Log
 from bandit.placement import PlacementState
 from bandit.strata import Stratum
 from bandit.tally import Floats
@@ -37,7 +38,8 @@ def logged(of: Placement, n: int = 400, seed: int = 1, *, clusters: int = 0) -> 
         arm=arm,
         reward=(rng.random(n) < np.where(arm == liked, 0.7, 0.2)).astype(float),
         propensity=np.full(n, 1 / 3),
-        context_free=np.ones(n, np.bool_),
+        comparable=np.ones(n),
+        in_scope=np.ones(n, np.bool_),
         x=[encoder.encode({"platform": platform}, {})[0] for platform in platforms],
         mask=[ALL] * n,
     )
@@ -61,7 +63,7 @@ def test_a_fold_is_not_learned_from_by_those_who_judge_it(clusters: int) -> None
     log = logged(of, clusters=clusters)
     before = cross_fit(of, log)
     for fold in range(FOLDS):
-        own = log.folds == fold
+        own = folds_of(log) == fold
         after = cross_fit(of, changed(log, reward=np.where(own, 5.0 - log.reward, log.reward)))
         assert answers(before, own) == answers(after, own)
         assert (before.expected[:, ~own] != after.expected[:, ~own]).all()
@@ -73,8 +75,8 @@ def test_a_cluster_stays_in_one_fold() -> None:
     log = logged(placement(hero()), clusters=40)
     assert log.cluster is not None
     for cluster in range(40):
-        assert np.unique(log.folds[log.cluster == cluster]).size == 1
-    assert np.unique(log.folds).size == FOLDS
+        assert np.unique(folds_of(log)[log.cluster == cluster]).size == 1
+    assert np.unique(folds_of(log)).size == FOLDS
 
 
 def test_pmfs_are_those_of_a_placement_that_learned_the_other_folds() -> None:
@@ -84,10 +86,10 @@ def test_pmfs_are_those_of_a_placement_that_learned_the_other_folds() -> None:
     targets = cross_fit(of, log)
     assert targets.names == [policy.name for policy in of.policies]
     for fold in range(FOLDS):
-        state, theta = taught(of, log, np.flatnonzero(log.folds != fold).tolist())
+        state, theta = taught(of, log, np.flatnonzero(folds_of(log) != fold).tolist())
         stratum = state.strata.get(ALL, in_scope=True)
         assert stratum is not None
-        for i in np.flatnonzero(log.folds == fold).tolist():
+        for i in np.flatnonzero(folds_of(log) == fold).tolist():
             state.draw(stratum, log.x[i], 0, 0.0, 0.5, int(log.time_us.max()))
             index, value = entries(log.x[i])
             q = theta[:, index] @ value
@@ -187,7 +189,7 @@ def test_what_context_free_policies_may_not_compare_they_do_not_learn() -> None:
     """From decisions that looked at the context thompson learns nothing; linear policies learn."""
     of = placement(hero())
     log = logged(of)
-    targets = cross_fit(of, changed(log, context_free=np.zeros(400, np.bool_)))
+    targets = cross_fit(of, changed(log, comparable=np.zeros(400)))
     thompson, linear = targets.names.index("best-arm"), targets.names.index("personal")
     assert targets.chosen[thompson] == pytest.approx(np.full(400, 1 / 3), abs=1e-6)
     assert targets.chosen[linear].max() > 0.9

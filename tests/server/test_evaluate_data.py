@@ -17,10 +17,11 @@ from bandit.config import Placement
 from bandit.crossfit import cross_fit
 from bandit.estimators import Estimate, interval, ips, snips
 from server.config_files import load
-from server.evaluating import rows
-from server.evaluating.logs import Loaded
+from server.evaluating.judging import judging
 from server.evaluating.report import Report, evaluate
 from server.exit_codes import ExitCode
+from server.logged import rows
+from server.logged.logs import Loaded
 from server.replays.mapping import read_mapping
 from tests.clients.test_studies import EXAMPLES, ROOT, hillstrom
 from tests.core.world import Document, simple
@@ -45,7 +46,7 @@ def example(file: str, name: str) -> Placement:
 
 def found(path: Path, mapping: str, of: Placement) -> tuple[Loaded, Report]:
     """A log and what it says of a placement."""
-    loaded = rows.load(path, read_mapping(EXAMPLES / mapping), of)
+    loaded = judging(rows.load(path, read_mapping(EXAMPLES / mapping), of), of)
     return loaded, evaluate(str(path), of, loaded)
 
 
@@ -97,7 +98,7 @@ def test_hillstroms_best_arm_earns_its_visit_rate() -> None:
     mapping = read_mapping(EXAMPLES / "hillstrom-mapping.yaml")
     of = example("hillstrom.yaml", "hillstrom")
     rates = {"mens": 0.1828, "none": 0.1062, "womens": 0.1514}
-    log = rows.load(hillstrom(), mapping, of).log
+    log = judging(rows.load(hillstrom(), mapping, of), of).log
     for arm, expected in rates.items():
         arms = tuple(replace(one, weight=float(one.id == arm)) for one in of.arms)
         chosen = cross_fit(replace(of, arms=arms, policies=of.policies[:1]), log).chosen[0]

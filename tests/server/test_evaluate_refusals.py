@@ -25,11 +25,11 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
     [
         (
             {"features": {"country": {"kind": "hashed", "buckets": 2}}, "arms": {"mens": {}}},
-            "candidate's feature 'country' is hashed to 2 buckets: an export holds mapped values",
+            "placement's feature 'country' is hashed to 2 buckets: an export holds mapped values",
         ),
         (
             {"features": {"platform": {"kind": "boolean"}}, "arms": {"mens": {}}},
-            "candidate's feature 'platform' is a boolean: an export holds mapped values",
+            "placement's feature 'platform' is a boolean: an export holds mapped values",
         ),
         (
             {"arms": {"mens": {"when": {"country": ["de"]}}}},
@@ -44,15 +44,15 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
         ),
         (
             {"arms": {"x": {}, "y": {}}},
-            "shows the arms mens, none, womens, and the candidate 'p' has x, y: none is common",
+            "shows the arms mens, none, womens, and the placement 'p' has x, y: none is common",
         ),
         (
             {"reward": {"values": {"like": 1}}},
-            "has a reward: the candidate values like, the log has purchase, visit",
+            "has a reward: the placement values like, the log has purchase, visit",
         ),
         (
             {"reward": {"window": "30d", "values": {"visit": 1}}},
-            "can be evaluated (never shown: ",
+            "can be used (never shown: ",
         ),
     ],
     ids=["hashes", "kind", "hashed-condition", "unknown-condition", "arms", "rewards", "window"],
@@ -120,9 +120,9 @@ def test_a_candidate_that_is_refused(case: Case, tmp_path: Path) -> None:
 
 def test_without_pyarrow_it_says_how_to_get_it(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     """The extra is named; a CSV log needs none."""
-    for name in ("server.exporting.run", "server.exporting.columns", "server.evaluating.exported"):
+    for name in ("server.exporting.run", "server.exporting.columns", "server.logged.exported"):
         monkeypatch.delitem(sys.modules, name, raising=False)
-    monkeypatch.delattr("server.evaluating.exported", raising=False)
+    monkeypatch.delattr("server.logged.exported", raising=False)
     monkeypatch.delattr("server.exporting.run", raising=False)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     code, output = case.run(hero(ramp=None))

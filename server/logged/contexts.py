@@ -1,7 +1,7 @@
-"""Contexts of an export, whose columns have names, in the terms of a candidate placement.
+"""Contexts of an export, whose columns have names, in the terms of a placement.
 
-An export keeps what a context was mapped to, not what it was. So a category becomes the candidate's `(other)`
-where the candidate does not list it, a feature that the log has nothing of counts as missing, and what cannot
+An export keeps what a context was mapped to, not what it was. So a category becomes the placement's `(other)`
+where the placement does not list it, a feature that the log has nothing of counts as missing, and what cannot
 be told from mapped values is refused: a feature of another kind, other hash buckets, a condition on hashes.
 """
 
@@ -88,9 +88,9 @@ class Translation:
         if feature.kind is FeatureKind.CATEGORY and said.kind == "=":
             return here[f"{feature.name}={OTHER}"]
         raise LogError(
-            f"{self._source}: has the column {''.join(said)!r}, and the candidate's feature {feature.name!r} "
+            f"{self._source}: has the column {''.join(said)!r}, and the placement's feature {feature.name!r} "
             f"is {_described(feature)}: an export holds mapped values, which cannot be mapped anew; keep the "
-            "feature as it was, or leave it out of the candidate"
+            "feature as it was, or leave it out of the placement"
         )
 
     def _conditions(self, placement: Placement) -> frozenset[str]:
@@ -107,8 +107,8 @@ class Translation:
             else:
                 continue
             raise LogError(
-                f"{self._source}: whether the candidate's condition on {name!r} holds cannot be told: "
-                f"{problem}; leave the condition out of the candidate"
+                f"{self._source}: whether the placement's condition on {name!r} holds cannot be told: "
+                f"{problem}; leave the condition out of the placement"
             )
         return asked
 

@@ -1,4 +1,4 @@
-"""Reads the decisions of a placement from an export, in the candidate's terms. Needs pyarrow."""
+"""Reads the decisions of a placement from an export, in the placement's terms. Needs pyarrow."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,12 +10,12 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from bandit.config import STATIC, Placement, PolicyKind, Reward, format_duration
-from bandit.crossfit import Log
+from bandit.logged import Log
 from bandit.placement import CONTEXT_FREE
 from bandit.tally import Floats
-from server.evaluating.contexts import Translation
-from server.evaluating.logs import PROPENSITY_MIN, Loaded, check_arms, check_rewards, identity, listed
 from server.exporting.columns import SCHEMA
+from server.logged.contexts import Translation
+from server.logged.logs import NO_ARM, PROPENSITY_MIN, Loaded, check_arms, clipped, identity, listed
 from server.replays.rows import LogError
 
 COLUMNS = (
@@ -29,7 +29,7 @@ Bools = NDArray[np.bool_]
 
 
 def load(source: str, file: Path | BinaryIO, placement: Placement) -> Loaded:
-    """Return the decisions of `placement` that can be evaluated. Raises LogError."""
+    """Return the decisions of `placement` that were shown and are mature. Raises LogError."""
     table = _table(source, file, placement)
     arms = _Named.of(table, "arm")
     check_arms(source, placement, arms.names)
@@ -41,32 +41,33 @@ def load(source: str, file: Path | BinaryIO, placement: Placement) -> Loaded:
     reasons = {
         "never shown": ~table["exposed"].to_numpy().astype(np.bool_),
         "reward window still open when the log ended": time_us + placement.reward.window_us > end_us,
-        "outside the ramp's scope, where static alone serves": ~allowed.in_scope,
-        "no arm of the candidate could be shown": np.array([mask == 0 for mask in allowed.masks]),
+        NO_ARM: np.array([mask == 0 for mask in allowed.masks]),
     }
     left_out, kept = _kept(reasons)
     if not kept.size:
         why = ", ".join(f"{reason}: {count}" for reason, count in left_out.items())
         raise LogError(
-            f"{source}: none of its {len(table)} decisions of {placement.name!r} can be evaluated ({why}); "
-            f"the candidate's reward window is {format_duration(placement.reward.window_us)}, export more "
+            f"{source}: none of its {len(table)} decisions of {placement.name!r} can be used ({why}); "
+            f"the placement's reward window is {format_duration(placement.reward.window_us)}, export more "
             "days"
         )
     x = [translation.x(*contexts.of_row(i)) for i in kept.tolist()]
+    reward, notes = clipped(placement.reward, events.worth(placement.reward, time_us)[kept])
     log = Log(
         _identities(table)[kept],
         _ints(table, "bucket")[kept],
         time_us[kept],
         _places([arm.id for arm in placement.arms], arms)[kept],
-        events.reward(placement.reward, time_us)[kept],
+        reward,
         _propensities(source, table)[kept],
-        _comparable(placement, table)[kept],
+        _comparable(placement, table)[kept].astype(np.float64),
+        allowed.in_scope[kept],
         x,
         [allowed.masks[i] for i in kept.tolist()],
     )
-    check_rewards(source, placement, log, events.names)
-    notes = [*_notes(placement, table, translation, log), *allowed.notes(kept)]
-    return Loaded(log, len(table), left_out, notes)
+    notes = [*_notes(placement, table, translation, log), *allowed.notes(kept), *notes]
+    names = [arms.names[code] for code in arms.codes[kept].tolist()]
+    return Loaded(source, log, names, events.names, len(table), left_out, notes)
 
 
 def _table(source: str, file: Path | BinaryIO, placement: Placement) -> pa.Table:
@@ -172,8 +173,8 @@ class _Events(NamedTuple):
             names, codes, row, value, np.asarray(array.values.field("time").cast(pa.int64()), np.int64)
         )
 
-    def reward(self, reward: Reward, time_us: Ints) -> Floats:
-        """Return R of every row by the candidate's values, maximum and window.
+    def worth(self, reward: Reward, time_us: Ints) -> Floats:
+        """Return Σ value x event value of every row, by the placement's values and window.
 
         An event that it does not call repeatable counts once, the first time.
         """
@@ -186,18 +187,18 @@ class _Events(NamedTuple):
             if event not in reward.repeatable:
                 at = at[np.unique(self.row[at], return_index=True)[1]]
             total += worth * np.bincount(self.row[at], self.value[at], time_us.size)
-        return np.clip(total, 0.0, reward.maximum)
+        return total
 
 
 class _Allowed(NamedTuple):
-    """Which arms of the candidate could be shown in each row, and whether its ramp concerns the row."""
+    """Which arms of the placement could be shown in each row, and whether its ramp concerns the row."""
 
     masks: list[int]
     in_scope: Bools
     narrower: Bools
-    """The candidate's conditions allow arms that the log knows, but could not show there."""
+    """The placement's conditions allow arms that the log knows, but could not show there."""
     untold: Bools
-    """Which arms the log could show is not known: those are taken that the candidate allows."""
+    """Which arms the log could show is not known: those are taken that the placement allows."""
 
     @classmethod
     def of(
@@ -208,7 +209,7 @@ class _Allowed(NamedTuple):
         translation: Translation,
         arms: _Named,
     ) -> "_Allowed":
-        """An arm is allowed where the candidate's condition holds and the log could show it.
+        """An arm is allowed where the placement's condition holds and the log could show it.
 
         One that the log could show nowhere is allowed by the condition alone: what chooses it has no support.
         """
@@ -230,18 +231,18 @@ class _Allowed(NamedTuple):
         return cls(masks, np.array(scope), np.array(narrower), eligible.null)
 
     def notes(self, kept: Ints) -> list[str]:
-        """Say where the candidate's arms are not quite those that could be shown."""
+        """Say where the placement's arms are not quite those that could be shown."""
         notes = []
         if count := int(self.narrower[kept].sum()):
             notes.append(
-                f"in {count} decisions the candidate allows arms that the log could not show there (the "
+                f"in {count} decisions the placement allows arms that the log could not show there (the "
                 "request named others, or their condition was narrower): they are left out there, for every "
                 "policy"
             )
         if count := int(self.untold[kept].sum()):
             notes.append(
                 f"in {count} decisions it is not known which arms could be shown: those are taken that the "
-                "candidate allows"
+                "placement allows"
             )
         return notes
 
@@ -263,7 +264,7 @@ def _identities(table: pa.Table) -> Ints:
 
 
 def _places(ids: Sequence[str], arms: _Named) -> Ints:
-    """Return where each row's arm stands in the candidate, or -1."""
+    """Return where each row's arm stands in the placement, or -1."""
     places = np.array([ids.index(name) if name in ids else -1 for name in arms.names], np.int64)
     return places[arms.codes]
 
@@ -282,7 +283,7 @@ def _propensities(source: str, table: pa.Table) -> Floats:
 
 
 def _comparable(placement: Placement, table: pa.Table) -> Bools:
-    """Whether each row was decided without its context, as far as the candidate's policies tell."""
+    """Whether each row was decided without its context, as far as the placement's policies tell."""
     free = {policy.name for policy in placement.policies if policy.kind in CONTEXT_FREE} | {STATIC}
     policies = _Named.of(table, "policy")
     return np.array([name in free for name in policies.names], np.bool_)[policies.codes]
@@ -298,9 +299,9 @@ def _notes(placement: Placement, table: pa.Table, translation: Translation, log:
     if table["schema"].unique().to_pylist() != [placement.schema_id.hex()] and placement.features:
         notes.append(
             "the log was made under another configuration: numbers and hashes are read as it mapped them, so "
-            "their ranges and buckets must be the candidate's"
+            "their ranges and buckets must be the placement's"
         )
     learns = any(policy.kind is PolicyKind.THOMPSON for policy in placement.policies)
-    if learns and not log.context_free.any():
+    if learns and not log.comparable.any():
         notes.append("no policy without context decided in this log: thompson has nothing to learn from")
     return notes

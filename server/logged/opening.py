@@ -1,0 +1,69 @@
+"""Opening a log for the commands that read one: which kind it is, and of which placement."""
+
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bandit.config import Config, Placement
+from server.commands.export import INSTALL
+from server.exit_codes import ExitCode, StartError
+from server.replays.mapping import read_mapping
+
+if TYPE_CHECKING:
+    from server.logged.logs import Loaded
+
+CSV = (".csv", ".csv.gz")
+
+
+def placement_of(config: Config, name: str | None, called: str) -> Placement:
+    """Return a placement of a configuration, which messages call `called`: the named one, or its only one.
+
+    Raises click.UsageError.
+    """
+    known = ", ".join(config.placements)
+    if name is None and len(config.placements) == 1:
+        return next(iter(config.placements.values()))
+    if name is None:
+        raise click.UsageError(f"{called} has several placements: name one with --placement ({known})")
+    if name not in config.placements:
+        raise click.BadParameter(f"{called} has no placement {name!r}, but {known}", param_hint="--placement")
+    return config.placements[name]
+
+
+def opened(log: Path, placement: Placement, mapping: Path | None, *, now_us: int = 0) -> "Loaded":
+    """Return a log, read. What has no times counts as of `now_us`.
+
+    Raises LogError, ConfigError for the mapping, click.UsageError, and StartError without pyarrow.
+    """
+    if log.name.endswith(CSV):
+        if mapping is None:
+            raise click.UsageError(
+                "a CSV log needs --mapping FILE, which says what its columns are: docs/replay.md"
+            )
+        from server.logged import rows
+
+        return rows.load(log, read_mapping(mapping), placement, now_us)
+    if mapping is not None:
+        raise click.UsageError(
+            "--mapping is for a CSV log (.csv, .csv.gz): the columns of an export have names"
+        )
+    try:
+        from server.exporting import run
+        from server.logged import exported
+    except ModuleNotFoundError as error:
+        if error.name != "pyarrow":
+            raise
+        command = click.get_current_context().info_name
+        raise StartError(ExitCode.FAILURE, f"{command} needs pyarrow to read exports: {INSTALL}") from None
+    if not log.is_dir():
+        return exported.load(str(log), log, placement)
+    file = BytesIO()
+    summary = run.export_to(log, file, run.Selection(placement.name))
+    loaded = exported.load(str(log), file, placement)
+    if summary.nameless:
+        loaded.notes.append(
+            f"{summary.nameless} decisions of a configuration that is not known are not in here"
+        )
+    return loaded
