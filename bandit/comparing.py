@@ -8,6 +8,7 @@ p is the same in all of them, each counts 1.
 A linear model needs no weights: it says what an arm earns in context x, however often x was shown the arm.
 """
 
+import math
 from dataclasses import replace
 from statistics import NormalDist
 from typing import NamedTuple
@@ -15,13 +16,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bandit.estimators import EFFECTIVE_MIN, OUTSIDE_MAX, Scores, interval
+from bandit.estimators import Scores, interval
 from bandit.features import entries
 from bandit.logged import Audience, Log
 from bandit.tally import Floats
 
 FALSE_ALARMS = 1e-3
 """In how many logs in order anything at all is found that is not."""
+
+MEAN_TOLERANCE = 0.02
+"""By how much the mean of 1 / p may miss 1: propensities are written with few digits."""
 
 DEPENDENCE_MIN = 0.1
 """Standard deviations by which a column's mean among an arm's decisions differs before it matters."""
@@ -74,7 +78,7 @@ def weighed(log: Log) -> tuple[Log, list[Unfit]]:
     """Return a log whose decisions weigh so that arms can be compared, and where they cannot: 0 there."""
     comparable, unfit = np.zeros(log.arm.size), []
     audiences = log.audiences
-    confidence = 1.0 - FALSE_ALARMS / sum(mask.bit_count() for mask, _ in audiences)
+    alpha = FALSE_ALARMS / sum(mask.bit_count() for mask, _ in audiences)
     for audience in audiences:
         rows = log.of(audience)
         for arm in _arms(audience):
@@ -82,7 +86,7 @@ def weighed(log: Log) -> tuple[Log, list[Unfit]]:
             if not own.any():
                 continue
             inverse = np.where(own, 1.0 / log.propensity[rows], 0.0)
-            if _is_one(inverse, log.cluster if log.cluster is None else log.cluster[rows], confidence):
+            if _is_one(inverse, log.cluster if log.cluster is None else log.cluster[rows], alpha):
                 comparable[rows[own]] = inverse_weights(log.propensity[rows[own]])
             else:
                 unfit.append(Unfit(audience, arm, float(inverse.mean())))
@@ -151,11 +155,18 @@ def _arms(audience: Audience) -> list[int]:
     return [arm for arm in range(mask.bit_length()) if mask >> arm & 1]
 
 
-def _is_one(inverse: Floats, cluster: NDArray[np.int64] | None, confidence: float) -> bool:
-    """Whether the mean of weights may be 1. Of too few decisions nothing else is said."""
-    effective = inverse.sum() ** 2 / (inverse**2).sum()
-    zeros, mean = np.zeros_like(inverse), float(inverse.mean())
-    estimate = interval(Scores(mean, inverse - mean, zeros, zeros, 0.0), cluster, confidence)
-    if effective < EFFECTIVE_MIN or estimate.low is None or estimate.high is None:
+def _is_one(inverse: Floats, cluster: NDArray[np.int64] | None, alpha: float) -> bool:
+    """Whether the mean of weights in [0, M] may be 1: it is further off with a probability below `alpha`.
+
+    By Chernoff's bound, exp(-(n / M) (m ln m - m + 1)) for a mean of m, since a normal interval is wrong where
+    few decisions weigh much; and where visitors return by the interval between clusters as well.
+    """
+    mean = float(inverse.mean())
+    bound = inverse.size / float(inverse.max()) * (mean * math.log(mean) - mean + 1.0)
+    if abs(mean - 1.0) <= MEAN_TOLERANCE or bound <= math.log(2.0 / alpha):
         return True
-    return estimate.low <= 1.0 + OUTSIDE_MAX and estimate.high >= 1.0 - OUTSIDE_MAX
+    if cluster is None:
+        return False
+    zeros = np.zeros_like(inverse)
+    estimate = interval(Scores(mean, inverse - mean, zeros, zeros, 0.0), cluster, 1.0 - alpha)
+    return estimate.low is None or estimate.high is None or estimate.low <= 1.0 <= estimate.high

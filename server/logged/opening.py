@@ -1,20 +1,18 @@
 """Opening a log for the commands that read one: which kind it is, and of which placement."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from bandit.config import Config, Placement
 from server.commands.export import INSTALL
 from server.exit_codes import ExitCode, StartError
+from server.logged import rows
+from server.logged.logs import Loaded
 from server.replays.mapping import read_mapping
-
-if TYPE_CHECKING:
-    from server.logged.logs import Loaded
-
-CSV = (".csv", ".csv.gz")
 
 
 def placement_of(config: Config, name: str | None, called: str) -> Placement:
@@ -32,31 +30,25 @@ def placement_of(config: Config, name: str | None, called: str) -> Placement:
     return config.placements[name]
 
 
-def opened(log: Path, placement: Placement, mapping: Path | None, *, now_us: int = 0) -> "Loaded":
+def opened(log: Path, placement: Placement, mapping: Path | None, *, now_us: int = 0) -> Loaded:
     """Return a log, read. What has no times counts as of `now_us`.
 
     Raises LogError, ConfigError for the mapping, click.UsageError, and StartError without pyarrow.
     """
-    if log.name.endswith(CSV):
-        if mapping is None:
-            raise click.UsageError(
-                "a CSV log needs --mapping FILE, which says what its columns are: docs/replay.md"
-            )
-        from server.logged import rows
-
-        return rows.load(log, read_mapping(mapping), placement, now_us)
+    if mapping is not None and not log.is_dir():
+        with _pyarrow("Parquet"):
+            return rows.load(log, read_mapping(mapping), placement, now_us)
+    if log.name.endswith(rows.CSV):
+        raise click.UsageError(
+            "a CSV log needs --mapping FILE, which says what its columns are: docs/replay.md"
+        )
     if mapping is not None:
         raise click.UsageError(
-            "--mapping is for a CSV log (.csv, .csv.gz): the columns of an export have names"
+            "--mapping is for a CSV log, or a Parquet file of another program: a data directory needs none"
         )
-    try:
+    with _pyarrow("exports"):
         from server.exporting import run
         from server.logged import exported
-    except ModuleNotFoundError as error:
-        if error.name != "pyarrow":
-            raise
-        command = click.get_current_context().info_name
-        raise StartError(ExitCode.FAILURE, f"{command} needs pyarrow to read exports: {INSTALL}") from None
     if not log.is_dir():
         return exported.load(str(log), log, placement)
     file = BytesIO()
@@ -67,3 +59,15 @@ def opened(log: Path, placement: Placement, mapping: Path | None, *, now_us: int
             f"{summary.nameless} decisions of a configuration that is not known are not in here"
         )
     return loaded
+
+
+@contextmanager
+def _pyarrow(what: str) -> Iterator[None]:
+    """Say how to get pyarrow if it is not there."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name != "pyarrow":
+            raise
+        command = click.get_current_context().info_name
+        raise StartError(ExitCode.FAILURE, f"{command} needs pyarrow to read {what}: {INSTALL}") from None

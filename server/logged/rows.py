@@ -1,4 +1,4 @@
-"""Reads a CSV log through a mapping, in the placement's terms."""
+"""Reads a log through a mapping, in the placement's terms."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -29,13 +29,16 @@ from server.readable import Event, earned
 from server.replays.mapping import Mapping
 from server.replays.rows import LogError, Row, read_rows
 
+CSV = (".csv", ".csv.gz")
+"""How the names of CSV files end; others are read as Parquet."""
+
 
 def load(path: Path, mapping: Mapping, placement: Placement, time_us: int = 0) -> Loaded:
     """Return the rows of a log in which an arm can be shown; all count as of `time_us`. Raises LogError.
 
     Where arms are compared, rows with propensities weigh by them, and rows without as they are.
     """
-    rows, source = read_rows(path, mapping), str(path)
+    rows, source = _read(path, mapping), str(path)
     check_arms(source, placement, [row.arm for row in rows])
     encoder, eligibility = Encoder(placement), Eligibility(placement)
     allowed = [eligibility.of(row.categories, row.numbers) for row in rows]
@@ -59,6 +62,14 @@ def load(path: Path, mapping: Mapping, placement: Placement, time_us: int = 0) -
         "no arm of the placement could be shown", np.array([not mask for mask, _ in allowed])
     )
     return loaded if not mapping.propensity_column else _weighed(loaded, placement)
+
+
+def _read(path: Path, mapping: Mapping) -> list[Row]:
+    if path.name.endswith(CSV):
+        return read_rows(path, mapping)
+    from server.logged.parquet import read_parquet
+
+    return read_parquet(path, mapping)
 
 
 def _weighed(loaded: Loaded, placement: Placement) -> Loaded:

@@ -4,7 +4,7 @@ import csv
 import gzip
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,16 +52,16 @@ class Row:
 
 
 def read_rows(path: Path, mapping: Mapping) -> list[Row]:
-    """The rows that pass `where`, in the file's order. Raises LogError."""
+    """The rows of a CSV file that pass `where`, in the file's order. Raises LogError."""
     try:
         with _open(path) as file:
-            rows = list(_rows(path, file, mapping))
+            rows = list(mapped(path, *_records(path, file), mapping))
     except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
         raise LogError(
             f"{path}: cannot be read as CSV ({error}); expected UTF-8 text, or gzip of it"
         ) from error
     if not rows:
-        raise LogError(f"{path}: has no row to replay; check the file and the mapping's where")
+        raise LogError(f"{path}: has no row; check the file and the mapping's where")
     return rows
 
 
@@ -79,26 +79,33 @@ def _open(path: Path) -> Iterator[TextIO]:
         yield file
 
 
-def _rows(path: Path, file: TextIO, mapping: Mapping) -> Iterator[Row]:
+def _records(path: Path, file: TextIO) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
+    """The header, and each further line's number and cells."""
     csv.field_size_limit(CELL_CHARS_MAX)
     reader = csv.reader(file)
     header = next(reader, None)
     if header is None:
         raise LogError(f"{path}: is empty; expected a header line and rows")
+    return header, ((reader.line_num, cells) for cells in reader)
+
+
+def mapped(
+    path: Path, header: list[str], records: Iterable[tuple[int, list[str]]], mapping: Mapping
+) -> Iterator[Row]:
+    """The rows among records, each with the number of its line, that pass `where`. Raises LogError."""
     columns = _columns(path, header, mapping)
-    for number, cells in enumerate(reader, start=1):
+    for number, (line, cells) in enumerate(records, start=1):
         if number > ROWS_MAX:
-            raise LogError(f"{path}: has more than {ROWS_MAX} rows; replay a part of it")
+            raise LogError(f"{path}: has more than {ROWS_MAX} rows; take a part of it")
         if len(cells) != len(header):
             if not cells:
                 continue
             raise LogError(
-                f"{path}: line {reader.line_num} has {len(cells)} cells, "
-                f"the header {len(header)}; mend the line"
+                f"{path}: line {line} has {len(cells)} cells, the header {len(header)}; mend the line"
             )
         named = {column: cells[index] for column, index in columns.items()}
         if all(named[column] in wanted for column, wanted in mapping.where.items()):
-            yield _row(_Cells(path, reader.line_num, named), mapping)
+            yield _row(_Cells(path, line, named), mapping)
 
 
 def _columns(path: Path, header: list[str], mapping: Mapping) -> dict[str, int]:

@@ -81,7 +81,7 @@ def test_the_order_is_the_seed_s_and_gzip_is_read(tmp_path: Path) -> None:
     ("csv", "problem"),
     [
         ("", "log.csv: is empty; expected a header line and rows"),
-        ("segment,zip,age,visit,spend,p\n", "log.csv: has no row to replay"),
+        ("segment,zip,age,visit,spend,p\n", "log.csv: has no row; check"),
         (CSV.replace("segment", "arm"), "has no column 'segment', which the mapping names at $.arm.column"),
         (
             CSV.replace("spend", "visit"),
