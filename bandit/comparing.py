@@ -158,8 +158,8 @@ def _arms(audience: Audience) -> list[int]:
 def _is_one(inverse: Floats, cluster: NDArray[np.int64] | None, alpha: float) -> bool:
     """Whether the mean of weights in [0, M] may be 1: it is further off with a probability below `alpha`.
 
-    By Chernoff's bound, exp(-(n / M) (m ln m - m + 1)) for a mean of m, since a normal interval is wrong where
-    few decisions weigh much; and where visitors return by the interval between clusters as well.
+    By Chernoff's bound, exp(-(n / M) (m ln m - m + 1)) for a mean of m, since a normal interval is wrong
+    where few decisions weigh much; and where visitors return by the interval between clusters as well.
     """
     mean = float(inverse.mean())
     bound = inverse.size / float(inverse.max()) * (mean * math.log(mean) - mean + 1.0)
