@@ -9,6 +9,7 @@ A linear model needs no weights: it says what an arm earns in context x, however
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import replace
 from statistics import NormalDist
 from typing import NamedTuple
@@ -93,10 +94,10 @@ def weighed(log: Log) -> tuple[Log, list[Unfit]]:
     return replace(log, comparable=comparable), unfit
 
 
-def compared(log: Log) -> list[Compared]:
-    """Return each arm of each audience, the most frequent audience first."""
+def compared(log: Log, audiences: Iterable[Audience]) -> list[Compared]:
+    """Return each arm of each of these audiences."""
     found = []
-    for audience in log.audiences:
+    for audience in audiences:
         rows = log.of(audience)
         for arm in _arms(audience):
             own = rows[log.arm[rows] == arm]

@@ -86,7 +86,7 @@ def subset(loaded: Loaded, rows: Sequence[int]) -> Loaded:
 @click.option("--config", type=FILE, required=True, help="A configuration with one placement.")
 @click.option("--mapping", type=FILE, required=True, help="Mapping of the log.")
 @click.option("--policy", "policies", multiple=True, required=True, help="A policy; may be repeated.")
-@click.option("--seeds", type=click.IntRange(2), default=40, show_default=True, help="Runs of each.")
+@click.option("--seeds", type=click.IntRange(2), default=120, show_default=True, help="Runs of each.")
 @click.option("--first", "firsts", type=int, multiple=True, default=(300, 1000, 2000), help="Visitors.")
 @click.option("--campaign", "sizes", type=int, multiple=True, default=(0, 1000, 10_000), help="Rows.")
 def main(

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandit.comparing import compared
-from bandit.config import Placement, PolicyKind
+from bandit.config import ArmState, Placement, PolicyKind
 from bandit.estimators import EFFECTIVE_MIN
 from bandit.logged import TRAINED_STRATA_MAX, trained
 from bandit.placement import PlacementState
@@ -97,7 +97,7 @@ def learned(
         weight,
         arms,
         audiences,
-        [*loaded.notes, *_notes(loaded, audiences)],
+        [*loaded.notes, *_notes(loaded, placement, arms, audiences)],
     )
 
 
@@ -109,9 +109,7 @@ def _comparable(loaded: Loaded, placement: Placement) -> Loaded:
         check_independent(loaded, placement)
     except LogError as error:
         if _thompsons(placement):
-            remedy = (
-                "name them, or take the thompson policies out of the configuration: linear ones need none"
-            )
+            remedy = "log them and name them, or configure no thompson policy: linear ones need none"
             raise LogError(f"{error}; {remedy}") from None
         log = replace(loaded.log, comparable=np.zeros(loaded.log.arm.size))
         note = "its arms depend on the context, so nothing is learned for policies that do not look at it"
@@ -146,11 +144,9 @@ def _audiences(loaded: Loaded, placement: Placement, state: PlacementState) -> l
     thompsons = _thompsons(placement)
     thompson = Thompson(placement, state.forgetting)
     found: dict[tuple[int, bool], list[ComparedArm]] = {}
-    for one in compared(loaded.log):
-        mask, in_scope = one.audience
-        stratum = state.strata.get(mask, in_scope=in_scope)
-        if stratum is None:
-            continue
+    strata = {(stratum.mask, stratum.in_scope): stratum for stratum in state.strata}
+    for one in compared(loaded.log, strata):
+        stratum = strata[one.audience]
         if thompsons:
             thompson.refresh(stratum, state.latest_us)
         pmf = {placement.policies[j].name: float(stratum.pmfs[j, one.arm]) for j in thompsons}
@@ -159,12 +155,15 @@ def _audiences(loaded: Loaded, placement: Placement, state: PlacementState) -> l
     return [Audience(in_scope, arms) for (_, in_scope), arms in found.items()]
 
 
-def _notes(loaded: Loaded, audiences: Sequence[Audience]) -> list[str]:
-    arms = [arm for audience in audiences for arm in audience.arms]
+def _notes(
+    loaded: Loaded, placement: Placement, arms: Sequence[Arm], audiences: Sequence[Audience]
+) -> list[str]:
     notes = []
-    if unshown := sorted({arm.arm for arm in arms if arm.rows == 0}):
+    active = {arm.id for arm in placement.arms if arm.state is ArmState.ACTIVE}
+    if unshown := [arm.arm for arm in arms if arm.rows == 0 and arm.arm in active]:
         notes.append(f"never shown, so as without training: {listed(unshown)}")
-    if few := sorted({arm.arm for arm in arms if 0 < arm.effective < EFFECTIVE_MIN}):
+    compared_arms = [arm for audience in audiences for arm in audience.arms]
+    if few := [arm.arm for arm in compared_arms if 0 < arm.effective < EFFECTIVE_MIN]:
         notes.append(
             f"worth fewer than {EFFECTIVE_MIN:.0f} decisions where arms are compared, so little is known of: "
             f"{listed(few)}"

@@ -15,14 +15,18 @@ COMPARED = (
 
 def show_learned(console: Console, learned: Learned) -> None:
     """The tables, what they mean, and every note."""
-    _say(console, f"{learned.placement} from {learned.source}")
+    _say(console, f"{learned.placement} learned from {learned.source}")
     console.print(_decisions(learned))
     _say(console, "by context")
     console.print(_arms(learned.arms))
-    for audience in learned.audiences:
+    shown = [
+        audience for audience in learned.audiences if audience.arms[0].pmf
+    ]  # without thompson nobody asks
+    for audience in shown:
         _say(console, "arms compared" + ("" if audience.in_scope else ", outside the ramp's scope"))
         console.print(_compared(audience))
-    _say(console, COMPARED)
+    if shown:
+        _say(console, COMPARED)
     for note in learned.notes:
         _say(console, f"note: {note}", "bold")
 

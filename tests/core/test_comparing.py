@@ -70,7 +70,7 @@ def test_weighted_means_are_those_of_the_whole_audience() -> None:
     assert plain[0] > plain[1] + 0.2
     after, unfit = weighed(log)
     assert unfit == []
-    for one, expected in zip(compared(after), truth, strict=True):
+    for one, expected in zip(compared(after, after.audiences), truth, strict=True):
         assert one.mean == pytest.approx(expected, abs=4 * (0.25 / one.effective) ** 0.5)
         assert one.effective == pytest.approx(after.comparable[log.arm == one.arm].sum(), rel=1e-12)
         assert 0.3 < one.effective / one.rows < 0.4  # (Σ w)² / Σ w² of 90 % at 1/0.9 and 10 % at 1/0.1
@@ -85,7 +85,7 @@ def test_audiences_are_weighed_apart() -> None:
     after, unfit = weighed(logged(arm, np.where(arm == 0, likely, 1 - likely), 0, scope=scope))
     assert unfit == []
     assert (after.comparable == 1.0).all()
-    assert [(one.audience, one.arm) for one in compared(after)] == [
+    assert [(one.audience, one.arm) for one in compared(after, after.audiences)] == [
         ((BOTH, in_scope), arm) for in_scope in (True, False) for arm in (0, 1)
     ]
 

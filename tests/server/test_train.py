@@ -69,7 +69,7 @@ def test_without_propensities_a_targeted_log_is_refused(here: Desk) -> None:
     assert code == ExitCode.FAILURE
     assert "has no propensities ($.propensity of the mapping names their column)" in output
     assert "in the column 'platform=" in output
-    assert "take the thompson policies out of the configuration" in output
+    assert "configure no thompson policy: linear ones need none" in output
     assert not here.data.exists()
     here.configure(p=campaign("a", "b", policies={"personal": {"kind": "linear_thompson"}}, ramp=None))
     found = here.learned(targeted(2_000))

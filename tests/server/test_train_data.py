@@ -33,3 +33,15 @@ def test_hillstrom_starts_with_the_mens_email(tmp_path: Path) -> None:
     best = [choice.arm for choice in first if choice.policy == "best"]
     assert len(best) > 50
     assert best.count("mens") > 0.9 * len(best)
+
+
+def test_the_output_of_the_document_is_real(tmp_path: Path) -> None:
+    """What docs/train.md shows of Hillstrom's log is what the command prints, but for where lines end."""
+    arguments = ["--config", str(CONFIG), "--mapping", str(EXAMPLES / "hillstrom-mapping.yaml")]
+    code, output = command("train", str(hillstrom()), *arguments, "--data-dir", str(tmp_path / "data"))
+    assert code == 0
+    shown = (ROOT / "docs" / "train.md").read_text("utf-8").split("```")[5]
+    printed = output.replace(str(tmp_path / "data"), "data").replace(
+        str(CONFIG), "examples/train/hillstrom.yaml"
+    )
+    assert shown.split() == printed.replace(str(hillstrom()), "hillstrom.csv.gz").split()
