@@ -9,7 +9,6 @@ from bandit.config import Placement, column_names
 from bandit.features import Encoder
 from bandit.limits import STRATA_MAX
 from bandit.logged import TRAINED_STRATA_MAX, Log, trained
-from bandit.measuring import Epoch
 from bandit.placement import PlacementState
 from bandit.strata import Stratum
 from tests.core.world import DAY, NOW, Document, config, hero
@@ -75,7 +74,7 @@ def test_nothing_else_is_told() -> None:
     assert state.counters.chosen == fresh.counters.chosen
     assert state.counters.exposures == fresh.counters.exposures == [0] * 3
     assert state.counters.reward_sum == fresh.counters.reward_sum
-    assert state.measuring.epoch.key == Epoch.none(len(of.policies)).key
+    assert state.measuring.epoch.key == b""
     assert (state.born_us, state.latest_us) == (fresh.born_us, fresh.latest_us)
 
 
