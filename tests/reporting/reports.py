@@ -1,13 +1,21 @@
-"""Reports made up for tests: campaigns of any length and size, from seeded chance."""
+"""Reports for tests: made up from seeded chance, of any length and size, or of a simulated campaign."""
 
 import math
 import random
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
+from pathlib import Path
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from server.config_files import load
 from server.pb import bandit_pb2 as pb
+from server.reporting.message import report_message
+from server.simulation.campaign import Campaign
+from server.simulation.scenario_file import read_scenario
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "campaign"
 
 BEGIN = datetime(2026, 9, 23, 6, 12, tzinfo=UTC)
 STATIC = 0.1132
@@ -61,6 +69,15 @@ def campaign(
     _ladder(found)
     _features(found)
     return found
+
+
+@cache
+def simulated() -> pb.GetReportResponse:
+    """The example's sixty days, by the real engine; not to be changed."""
+    scenario, config = read_scenario(EXAMPLE / "scenario.yaml"), load(EXAMPLE / "config.yaml")
+    played = Campaign(scenario, config, 60, 12_000, 1)
+    played.run()
+    return report_message(played.state, played.now_us)
 
 
 def share_on(day: float) -> float:

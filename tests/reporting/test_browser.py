@@ -11,7 +11,7 @@ import pytest
 
 from server.pb import bandit_pb2 as pb
 from server.reporting.page import write_page
-from tests.reporting.reports import POLICIES, at, campaign, largest, unmeasured
+from tests.reporting.reports import POLICIES, at, campaign, largest, simulated, unmeasured
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not here: make dev")
 
@@ -75,6 +75,7 @@ def anew() -> pb.GetReportResponse:
 
 CASES: dict[str, Callable[[], pb.GetReportResponse]] = {
     "sixty days": campaign,
+    "sixty days of the real engine": simulated,
     "one day": lambda: campaign(1),
     "two days, too few": lambda: unmeasured(campaign(2), "TOO_FEW"),
     "a hundred days of eight policies": lambda: campaign(100, len(POLICIES)),
