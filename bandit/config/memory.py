@@ -4,7 +4,7 @@ from bandit.config.columns import columns
 from bandit.config.model import Placement
 from bandit.config.policies import LINEAR
 from bandit.hashing import BUCKETS
-from bandit.limits import STRATA_MAX
+from bandit.limits import HISTORY_DAYS_MAX, STRATA_MAX
 
 FLOAT_BYTES = 8
 
@@ -13,15 +13,19 @@ def memory_bytes(placement: Placement) -> int:
     """Return the bytes of a placement's float64 arrays.
 
     With K arms and d columns: the tally, K d² + K d + 3 K numbers; as much again for every model, one per
-    distinct prior precision of the linear policies; 3 K for each of the strata; and what is measured of its J
-    policies, 1 + 4 J for each unit bucket and 2 + 3 J + J² in all.
+    distinct prior precision of the linear policies; 3 K for each of the strata; what is measured of its J
+    policies, 1 + 4 J for each unit bucket and 2 + 3 J + J² in all; what is measured of each of its E events,
+    J for each bucket and 2; and for each day that is kept K (3 + 2 E) + J (2 + 2 E) + 3 (J - 1).
     """
     arms, width = len(placement.arms), columns(placement)
     tally = arms * width * width + arms * width + 3 * arms
     models = len({policy.prior_precision for policy in placement.policies if policy.kind in LINEAR})
     policies = len(placement.policies)
     measured = BUCKETS * (1 + 4 * policies) + 2 + 3 * policies + policies * policies
-    return FLOAT_BYTES * ((1 + models) * tally + STRATA_MAX * 3 * arms + measured)
+    events = len(placement.reward.values)
+    measured += events * (BUCKETS * policies + 2)
+    day = arms * (3 + 2 * events) + policies * (2 + 2 * events) + 3 * (policies - 1)
+    return FLOAT_BYTES * ((1 + models) * tally + STRATA_MAX * 3 * arms + measured + HISTORY_DAYS_MAX * day)
 
 
 def format_bytes(size: float) -> str:

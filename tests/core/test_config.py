@@ -190,9 +190,9 @@ def test_parsing_changes_nothing() -> None:
 def test_memory_of_the_smallest_placement() -> None:
     """Two arms, the bias: tally 2·1² + 2·1 + 3·2 = 10 numbers, strata 16·3·2 = 96; 8 bytes each.
 
-    Measured is one policy, static: 256 · 5 + 6.
+    Measured are one policy, static, 256 · 5 + 6, and one event, 256 + 2; 100 days take 2 · 5 + 4 each.
     """
-    assert memory_bytes(placement()) == 8 * (10 + 96 + 1_286)
+    assert memory_bytes(placement()) == 8 * (10 + 96 + 1_286 + 258 + 1_400)
 
 
 def test_memory_counts_a_model_per_prior_precision() -> None:
@@ -201,7 +201,8 @@ def test_memory_counts_a_model_per_prior_precision() -> None:
         "a": {"kind": "linucb"}, "b": {"kind": "linear_thompson"},
         "c": {"kind": "linucb", "prior_precision": 2}, "d": {"kind": "thompson"},
     }  # fmt: skip
-    assert memory_bytes(placement(policies=policies)) == 8 * (3 * 10 + 96 + 256 * 21 + 2 + 15 + 25)
+    measured, event, days = 256 * 21 + 2 + 15 + 25, 256 * 5 + 2, 100 * (2 * 5 + 5 * 4 + 4 * 3)
+    assert memory_bytes(placement(policies=policies)) == 8 * (3 * 10 + 96 + measured + event + days)
 
 
 def wide(arms: int, buckets: int, *precisions: float) -> Document:
@@ -217,7 +218,7 @@ def test_too_much_memory_is_refused_with_the_figure() -> None:
     """256 arms, 256 columns: 128.6 MiB a tally, so with two models over the limit of 256 MiB."""
     assert memory_bytes(placement(**wide(ARMS_MAX, COLUMNS_MAX - 2))) <= MODEL_BYTES_MAX
     with pytest.raises(
-        ConfigError, match=r"\$\.placements\.p: needs 385\.\d MiB of memory, expected at most 256"
+        ConfigError, match=r"\$\.placements\.p: needs 386\.\d MiB of memory, expected at most 256"
     ):
         placement(**wide(ARMS_MAX, COLUMNS_MAX - 2, 1, 2))
 
