@@ -3,6 +3,7 @@
 Each step is judged against the better of those below by an interval that holds at all times.
 """
 
+import math
 from typing import NamedTuple
 
 from bandit.config import Policy, PolicyKind
@@ -91,7 +92,8 @@ def _sentence(
     if difference is None:
         return "nothing can be said before rewards differ"
     mean, low, high = difference
-    numbers = f"{mean:+.4g} a decision ({low:+.4g} to {high:+.4g})"
+    decimals = _decimals(max(abs(low), abs(high)))
+    numbers = f"{mean:+,.{decimals}f} a decision ({low:+,.{decimals}f} to {high:+,.{decimals}f})"
     if low > 0.0:
         return f"it pays: {numbers}"
     if high < 0.0:
@@ -103,3 +105,8 @@ def _sentence(
         part = f"{gained.mean / (gained.mean + max(mean, 0.0)):.0%} of the gain over static"
         return f"{before} earns nearly everything, {part}; what this adds is not to be told yet: {numbers}"
     return f"not to be told apart yet: {numbers}"
+
+
+def _decimals(largest: float) -> int:
+    """Return the decimals with which the largest of some numbers has four digits that mean something."""
+    return min(max(3 - math.floor(math.log10(largest)), 0), 9) if largest > 0.0 else 4
