@@ -24,8 +24,6 @@ from server.reporting.page.markup import Markup, element, join
 from server.reporting.page.scales import Days, Scale, around
 from server.reporting.page.words import INSTEAD, colour
 
-BOX = DAYS_BOX._replace(top=8.0)
-
 CUT_WIDTHS = 4.0
 """A band wider than this many narrowest ones is cut by the frame: the first days' would flatten the rest."""
 
@@ -58,27 +56,28 @@ def uplift_scale(report: pb.GetReportResponse) -> Scale:
         point.uplift for policy in range(1, len(report.policies)) for point in uplifts(report, policy)
     ]
     narrowest = next(iter(widths(intervals)), 0.0)
-    return Scale(*around([0.0, *limited(intervals, CUT_WIDTHS * narrowest)]), BOX.bottom, BOX.top)
+    return Scale(*around([0.0, *limited(intervals, CUT_WIDTHS * narrowest)]), DAYS_BOX.bottom, DAYS_BOX.top)
 
 
 def uplift_plot(report: pb.GetReportResponse, policy: int, scale: Scale, unit: Unit) -> Markup:
     """Return one policy's uplift over static, day by day, with the interval as a band."""
     name, points = report.policies[policy].name, uplifts(report, policy)
-    days = Days.over([day.date for day in report.days], BOX.left, BOX.right)
+    days = Days.over([day.date for day in report.days], DAYS_BOX.left, DAYS_BOX.right)
     parts = [
-        area(BOX),
-        side_axis(BOX, scale, sign=True),
-        day_axis(BOX, days),
+        label(DAYS_BOX.left, DAYS_BOX.top - 9.0, "R per decision, more than static"),
+        area(DAYS_BOX),
+        side_axis(DAYS_BOX, scale, sign=True),
+        day_axis(DAYS_BOX, days),
         _begin(report, days),
     ]
     if points:
         dot, began = 3.0 if days.count <= DAYS_SPARSE else 2.0, _began(report)
         parts += [_unknown(days, points, began)]
-        parts += [line(BOX.left, scale.at(0.0), BOX.right, scale.at(0.0), "zero")]
+        parts += [line(DAYS_BOX.left, scale.at(0.0), DAYS_BOX.right, scale.at(0.0), "zero")]
         parts += [_band(days, scale, run) for run in _runs(points, began)]
         parts += [_dot(days, scale, point, unit, dot) for point in points]
     else:
-        parts.append(note(BOX, INSTEAD.get(report.policies[policy].label, INSTEAD["OK"])))
+        parts.append(note(DAYS_BOX, INSTEAD.get(report.policies[policy].label, INSTEAD["OK"])))
     title = f"Uplift of {name} over static, by day"
     text = f"{len(points)} days with an estimate of what {name} earns more than static, R per decision."
     if points:
@@ -95,13 +94,13 @@ def _began(report: pb.GetReportResponse) -> str:
 def _begin(report: pb.GetReportResponse, days: Days) -> Markup:
     """Return a line where the present measurement began, if that is within the plot."""
     at = days.moment(report.begin_time.seconds) if report.HasField("begin_time") else None
-    if at is None or at - BOX.left < days.width:
+    if at is None or at - DAYS_BOX.left < days.width:
         return Markup()
-    left = at > (BOX.left + BOX.right) / 2
+    left = at > (DAYS_BOX.left + DAYS_BOX.right) / 2
     words = label(
-        at - 5.0 if left else at + 5.0, BOX.top + 12.0, "measured anew", anchor="end" if left else None
+        at - 5.0 if left else at + 5.0, DAYS_BOX.top + 12.0, "measured anew", anchor="end" if left else None
     )
-    return join([line(at, BOX.top, at, BOX.bottom, "begin"), words])
+    return join([line(at, DAYS_BOX.top, at, DAYS_BOX.bottom, "begin"), words])
 
 
 def _unknown(days: Days, points: Sequence[Point], began: str) -> Markup:
@@ -109,12 +108,12 @@ def _unknown(days: Days, points: Sequence[Point], began: str) -> Markup:
     first = next((point.day for point in points if point.day >= began), None)
     if first is None:
         return Markup()
-    left, right = max(days.left(began) if began else BOX.left, BOX.left), days.left(first)
+    left, right = max(days.left(began) if began else DAYS_BOX.left, DAYS_BOX.left), days.left(first)
     if right - left < 1.0:
         return Markup()
-    width, height = right - left, BOX.bottom - BOX.top
-    ground = element("rect", class_="unknown", x=left, y=BOX.top, width=width, height=height)
-    reason = label((left + right) / 2, BOX.bottom - 8.0, "too few yet", anchor="middle")
+    width, height = right - left, DAYS_BOX.bottom - DAYS_BOX.top
+    ground = element("rect", class_="unknown", x=left, y=DAYS_BOX.top, width=width, height=height)
+    reason = label((left + right) / 2, DAYS_BOX.bottom - 8.0, "too few yet", anchor="middle")
     return join([ground, reason] if width > REASON_ROOM else [ground])
 
 

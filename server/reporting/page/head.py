@@ -2,7 +2,7 @@
 
 from server.pb import bandit_pb2 as pb
 from server.reporting.numbers import count, share
-from server.reporting.page.markup import Markup, element
+from server.reporting.page.markup import Markup, element, join
 from server.reporting.page.words import STATES, moment
 
 
@@ -43,7 +43,9 @@ def _ladder(report: pb.GetReportResponse) -> Markup:
         what = element("span", f"{before}{cut}".strip() if cut else "")
         card = element("li", what, element("strong", verdict if cut else step.sentence), class_=tone)
         cards.append(card)
-    return element("ul", *cards, class_="ladder") if cards else Markup()
+    if not cards:
+        return Markup()
+    return join([element("h2", "Does going deeper pay?"), element("ul", *cards, class_="ladder")])
 
 
 def _ramp(report: pb.GetReportResponse) -> Markup:
