@@ -46,6 +46,16 @@ def test_a_uniform_log_gives_the_plain_counts(here: Desk) -> None:
         (here.data / "snapshots" / "00000000000000000000.snapshot").unlink()
 
 
+def test_a_campaign_of_fixed_weights_needs_no_propensities(here: Desk) -> None:
+    """Nine of ten saw b, whoever they were: every decision counts 1, and thompson begins with a."""
+    here.map()
+    seen = [line for i, line in enumerate(drawn(4_000)) if line.startswith("b") or i % 9 == 0]
+    found = here.learned(seen)
+    assert arms(found)["a"]["effective"] == arms(found)["a"]["rows"] < 0.15 * found["rows"]
+    assert arms(found)["b"]["effective"] == arms(found)["b"]["rows"]
+    assert arms(found)["a"]["pmf"]["best"] > 0.99
+
+
 def test_a_targeted_log_is_weighed(here: Desk) -> None:
     """Its plain counts would choose a, which web saw, and earns less everywhere; by propensities it is b.
 
