@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandit.comparing import compared
-from bandit.config import ArmState, Placement, PolicyKind
+from bandit.config import ArmState, Placement, PolicyKind, column_names
+from bandit.config.columns import MISSING, OTHER
 from bandit.estimators import EFFECTIVE_MIN
 from bandit.logged import TRAINED_STRATA_MAX, trained
 from bandit.placement import PlacementState
@@ -16,6 +17,8 @@ from bandit.policies.thompson import Thompson
 from server.logged.logs import Loaded, check_rewards, listed
 from server.logged.randomised import check_independent
 from server.replays.rows import LogError
+
+_LINEAR = frozenset({PolicyKind.LINEAR_THOMPSON, PolicyKind.LINUCB})
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +100,7 @@ def learned(
         weight,
         arms,
         audiences,
-        [*loaded.notes, *_notes(loaded, placement, arms, audiences)],
+        [*loaded.notes, *_notes(loaded, placement, arms, audiences), *_unseen(placement, state)],
     )
 
 
@@ -174,3 +177,18 @@ def _notes(
             f"{TRAINED_STRATA_MAX}: thompson learns nothing of their decisions"
         )
     return notes
+
+
+def _unseen(placement: Placement, state: PlacementState) -> list[str]:
+    """Say which configured values the log has nothing of, if a policy looks at them."""
+    if not any(policy.kind in _LINEAR for policy in placement.policies):
+        return []
+    diagonal = np.einsum("kjj->j", state.tally.A)
+    names = [
+        name
+        for name, squares in zip(column_names(placement), diagonal.tolist(), strict=True)
+        if squares == 0.0 and not name.endswith((OTHER, MISSING)) and "#" not in name
+    ]
+    if not names:
+        return []
+    return [f"no decision has {listed(names)}, so linear policies begin unsure where that is sent"]

@@ -175,6 +175,7 @@ def test_nothing_is_lost_silently(here: Desk) -> None:
     assert found["decisions"] == 406 - 4 - apps
     notes = " ".join(found["notes"])
     assert "the mapping has no column for the features new" in notes
+    assert "no decision has new, so linear policies begin unsure" in notes
     assert "R of 1 decisions lies outside 0 to 1 (reward.max)" in notes
     assert "never shown" not in notes
     state = here.state()
