@@ -6,6 +6,7 @@ from bandit.records import (
     Configured,
     Decided,
     Exposed,
+    GateLooked,
     RampMoved,
     Record,
     Rewarded,
@@ -38,16 +39,27 @@ def apply(state: State, record: Record, *, held: bool = False) -> None:
                 placement.strata.open(
                     Stratum(placement.config, placement.strata.next_index, mask, in_scope=in_scope)
                 )
-        case RampMoved(name, move):
-            state.time_us = move.time_us
-            if not held:
-                state.placements[name].move_ramp(move)
+        case RampMoved() | GateLooked():
+            _ramp(state, record, held)
         case Configured(config, time_us):
             state.time_us = time_us
             state.configure(config, time_us)
         case Started(start, time_us):
             state.time_us = time_us
             state.begin(start, time_us)
+
+
+def _ramp(state: State, record: RampMoved | GateLooked, held: bool) -> None:
+    """Change what a ramp does, or let its gate look."""
+    placement = state.placements[record.placement]
+    if isinstance(record, RampMoved):
+        state.time_us = record.move.time_us
+        if not held:
+            placement.move_ramp(record.move)
+    else:
+        state.time_us = record.look.time_us
+        if not held:
+            placement.look(record.look)
 
 
 def _decided(state: State, decision: Decision, held: bool) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from bandit.config import EXPOSURE, Placement
 from bandit.errors import BanditError, Reason
+from bandit.gate import GATE
 from bandit.limits import (
     ACTOR_BYTES_MAX,
     CONTEXT_ENTRIES_MAX,
@@ -86,6 +87,9 @@ def check_move(state: PlacementState, reason: str, actor: str) -> None:
         if not 0 < len(text.encode("utf-8", "surrogatepass")) <= size:
             message = f"a move of a ramp needs a {what} of 1 to {size} bytes: it is what the history will say"
             raise BanditError(Reason.MOVE_UNEXPLAINED, message, placement=name)
+    if actor == GATE:
+        message = f"the actor '{GATE}' is the ramp's gate itself; say who you are"
+        raise BanditError(Reason.MOVE_UNEXPLAINED, message, placement=name)
 
 
 def journal_full() -> BanditError:

@@ -18,6 +18,7 @@ from bandit.counters import Outcome
 from bandit.decision import ORIGIN_BYTES_MAX, START_BYTES, Decision
 from bandit.errors import BanditError
 from bandit.features import Categories, Numbers
+from bandit.gate import GATE, Look, Verdict
 from bandit.hashing import Draws, SaltedHash, UnitHashes
 from bandit.limits import CONTEXT_ENTRIES_MAX, LEDGER_BYTES_MAX, UNIT_BYTES_MAX
 from bandit.migrate import problems_between
@@ -27,6 +28,7 @@ from bandit.records import (
     Configured,
     Decided,
     Exposed,
+    GateLooked,
     RampMoved,
     Record,
     Rewarded,
@@ -59,6 +61,22 @@ class Choice(NamedTuple):
     policy: str
     propensity: float
     payload: str
+
+
+class Looked(NamedTuple):
+    """What became of a gate's look: `moved` is what the ramp does from then on, None if that is no news."""
+
+    placement: str
+    verdict: Verdict
+    look: Look
+    moved: RampStatus | None
+
+
+_STATUS = {
+    Verdict.GO_ON: RampStatus.RUNNING,
+    Verdict.WAIT: RampStatus.WAITING,
+    Verdict.BACK: RampStatus.STATIC,
+}
 
 
 class Engine:
@@ -210,6 +228,30 @@ class Engine:
         move = Move(self._not_before(now_us), status, reason, actor)
         self._commit(RampMoved(state.config.name, move))
         return True
+
+    def gates_due(self, now_us: int) -> list[str]:
+        """Return the placements whose gates have to look."""
+        now_us = self._not_before(now_us)
+        return [name for name, state in self.state.placements.items() if state.gate_is_due(now_us)]
+
+    def look(self, placement: str, now_us: int) -> Looked | None:
+        """Let a gate look that is due: it may hold the ramp, let it go on, or take it back.
+
+        None, and nothing is changed, while the journal takes nothing.
+        """
+        if self._journal is not None and not self._journal.takes():
+            return None
+        state = self.state.placements[placement]
+        now_us = self._not_before(now_us)
+        verdict, look = state.judged(now_us)
+        status = _STATUS[verdict]
+        moves = state.ramp_clock.follows(status)
+        if verdict is Verdict.GO_ON and state.ramp_clock.status is not RampStatus.WAITING:
+            moves = False  # what an operator holds is not the gate's to resume
+        if moves:  # before the look: if it alone is lost, the next one finds it done
+            self._commit(RampMoved(placement, Move(now_us, status, look.sentence, GATE)))
+        self._commit(GateLooked(placement, look))
+        return Looked(placement, verdict, look, status if moves else None)
 
     def rekey(self, keys: Keys) -> bool:
         """Seal and open tokens with other keys from the next call on; return whether they are others.

@@ -77,6 +77,13 @@ class Fields:
         """Whether the map has this key: an earlier version may have written none."""
         return key in self._data
 
+    def number(self, key: str) -> float:
+        """Return a finite double."""
+        value = self._data.get(key)
+        if type(value) is not float or not np.isfinite(value):
+            raise self.refuse(key, "a finite number", value)
+        return value
+
     def flag(self, key: str) -> bool:
         """Return true or false."""
         value = self._data.get(key)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bandit.decision import Decision
+from bandit.gate import GateState
 from bandit.measurement import Measurement
 from bandit.tally import Floats
 
@@ -41,15 +42,18 @@ def key_of(decision: Decision, measured: bytes) -> bytes:
 
 
 class Measuring:
-    """The measurement epoch of a placement that is going on.
+    """The measurement epoch of a placement that is going on, and its gate's sums, which begin anew with it.
 
     `share` is, each time, that of the policy that served the decision.
     """
 
-    __slots__ = ("_all", "_events", "epoch")
+    __slots__ = ("_all", "_events", "epoch", "gate")
 
-    def __init__(self, policies: int, events: int, epoch: Epoch | None = None) -> None:
+    def __init__(
+        self, policies: int, events: int, epoch: Epoch | None = None, gate: GateState | None = None
+    ) -> None:
         self.epoch = epoch or Epoch.none(policies, events)
+        self.gate = gate
         self._events = events
         self._all: Floats = np.ones(policies)
 
@@ -62,12 +66,16 @@ class Measuring:
         if key != self.epoch.key and decision.time_us >= self.epoch.began_us:
             fresh = Measurement.zeros(len(decision.probabilities), self._events)
             self.epoch = Epoch(key, decision.time_us, fresh)
+            if self.gate is not None:
+                self.gate.restart(max(decision.time_us - 1, self.gate.since_us))
         if self.epoch.holds(decision, key):
             overlaps = np.array(decision.overlaps) if decision.overlaps else self._all
             self.epoch.measurement.expose(
                 decision.bucket, np.array(decision.probabilities), decision.propensity, overlaps,
                 decision.policy, share,
             )  # fmt: skip
+            if self.gate is not None:
+                self.gate.expose(decision)
 
     def credit(
         self, decision: Decision, measured: bytes, share: float, reward: tuple[float, float], event: int,
@@ -79,3 +87,5 @@ class Measuring:
                 decision.bucket, np.array(decision.probabilities), decision.propensity, decision.policy,
                 share, reward, event, value,
             )  # fmt: skip
+            if self.gate is not None:
+                self.gate.credit(decision, reward)

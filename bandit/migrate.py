@@ -7,10 +7,12 @@ import numpy as np
 from bandit.config import ArmState, Config, Placement, Problem, measured_id
 from bandit.counters import Counters
 from bandit.features import column_meanings
+from bandit.gate import GATE, gate_of
 from bandit.limits import EVENTS_MAX
 from bandit.measurement import Measurement
 from bandit.measuring import Epoch, Measuring
 from bandit.placement import PlacementState
+from bandit.ramp import Move, RampStatus
 from bandit.strata import audiences_differ
 from bandit.tally import Forgetting
 
@@ -104,6 +106,8 @@ def migrated(held: PlacementState, config: Placement, now_us: int) -> PlacementS
     )  # a ramp that is added begins at its own beginning
     if old.ramp and config.ramp:
         state.ramp_clock = held.ramp_clock
+        if state.gate is None and state.ramp_clock.status is RampStatus.WAITING:  # for what is there no more
+            state.move_ramp(Move(now_us, RampStatus.RUNNING, "the ramp has no gate any more", GATE))
     state.retired |= held.retired | _ended(old, config)
     state.events = _numbered(held.events, config)
     _carry(held.counters, state.counters, arms, policies)
@@ -112,10 +116,13 @@ def migrated(held: PlacementState, config: Placement, now_us: int) -> PlacementS
 
 def _measuring(held: PlacementState, config: Placement, now_us: int) -> Measuring:
     """Return the measurement that goes on, or one that begins with the next decision."""
-    if measured_id(held.config) == measured_id(config):
-        return held.measuring
+    gate = gate_of(config, now_us)
     policies, events = len(config.policies), len(config.reward.values)
-    return Measuring(policies, events, Epoch(b"", now_us, Measurement.zeros(policies, events)))
+    if measured_id(held.config) == measured_id(config):
+        if gate is not None and held.gate is not None:
+            gate.carry(held.gate)
+        return Measuring(policies, events, held.measuring.epoch, gate)
+    return Measuring(policies, events, Epoch(b"", now_us, Measurement.zeros(policies, events)), gate)
 
 
 def _positions(new: Sequence[object], old: Sequence[object]) -> list[int]:

@@ -9,17 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandit.config import ArmState, ExposureMode, Placement, PolicyKind, measured_id
+from bandit.config.ramp import FROM_DEFAULT
 from bandit.counters import Counters
 from bandit.decision import Decision
 from bandit.eligibility import Eligibility
 from bandit.features import Encoder, column_meanings
+from bandit.gate import DAY_US, GateState, Look, Stage, Verdict, gate_of
 from bandit.history import History
 from bandit.kernels.decide import decide
 from bandit.measuring import Measuring
 from bandit.model import LinearModels
 from bandit.policies.linear import plan, priors
 from bandit.policies.thompson import Thompson
-from bandit.ramp import Move, RampClock, Router, learned_share, start_of
+from bandit.ramp import Move, RampClock, RampStatus, Router, learned_share, start_of
 from bandit.strata import Strata, Stratum
 from bandit.tally import Floats, Forgetting, Tally
 
@@ -64,7 +66,9 @@ class PlacementState:
         self.counters = Counters.zeros(len(config.policies), len(config.arms), config.reward.values)
         self._thompson = Thompson(config, self.forgetting) if _has_thompson(config) else None
         self._columns: dict[bytes, NDArray[np.int64]] = {}
-        self.measuring = measuring or Measuring(len(config.policies), len(config.reward.values))
+        self.measuring = measuring or Measuring(
+            len(config.policies), len(config.reward.values), gate=gate_of(config, now_us - 1)
+        )
         self.history = History(config, self.measuring)
         self._measured = b""
         self._measured_before: dict[bytes, bytes] = {}
@@ -145,7 +149,39 @@ class PlacementState:
     def move_ramp(self, move: Move) -> None:
         """Change what the ramp does. Nothing without one: a configuration took it away."""
         if self.config.ramp is not None:
+            if self.gate is not None and self.ramp_clock.status is RampStatus.STATIC:
+                self.gate.restart(move.time_us)  # else what it was taken back for would take it back again
             self.ramp_clock.move(move, start_of(self.config.ramp, self.started_us))
+
+    @property
+    def gate(self) -> GateState | None:
+        """What the ramp's gate has counted and seen; None without one."""
+        return self.measuring.gate
+
+    def gate_is_due(self, now_us: int) -> bool:
+        """Whether the gate has to look: it has not for a while, and the ramp has begun and is not static."""
+        gate, ramp = self.gate, self.config.ramp
+        if gate is None or ramp is None or now_us <= gate.due_us:
+            return False
+        start_us = start_of(ramp, self.started_us)
+        return start_us is not None and now_us >= start_us and self.ramp_clock.status is not RampStatus.STATIC
+
+    def judged(self, now_us: int) -> tuple[Verdict, Look]:
+        """Return what the gate makes of what it has seen, and changes nothing. Only where there is one."""
+        gate, ramp = self.gate, self.config.ramp
+        assert gate is not None  # noqa: S101 - or it is not due
+        assert ramp is not None  # noqa: S101 - the same
+        waiting = self.ramp_clock.status is RampStatus.WAITING
+        ahead_us = max(gate.interval_us, DAY_US) if waiting else gate.interval_us
+        share = self.share(now_us)
+        next_share = learned_share(ramp, self.started_us, now_us, self.ramp_clock, ahead_us=ahead_us)
+        unproven = ramp.share_from == 0.0 and share < FROM_DEFAULT
+        return gate.judged(Stage(share, next_share, unproven, share >= ramp.share_to), now_us)
+
+    def look(self, look: Look) -> None:
+        """Keep what the gate saw, and let what was young then grow old. Nothing without a gate."""
+        if self.gate is not None:
+            self.gate.fold(look)
 
     def measure(self, decision: Decision, schema: Placement, arm: int) -> None:
         """Count a decision that was exposed, made under `schema`, whose arm stands at `arm` today.

@@ -26,6 +26,12 @@ class RampStatus(IntEnum):
     """Its clock stands still: the share stays as it is."""
     STATIC = 3
     """Everyone sees static, until it is resumed; it then begins again at its beginning."""
+    WAITING = 4
+    """As held, by the gate, until it has seen enough for the next step."""
+
+
+STANDING = frozenset({RampStatus.HELD, RampStatus.WAITING})
+"""In these the clock stands still."""
 
 
 class Move(NamedTuple):
@@ -56,19 +62,24 @@ class RampClock:
         self.moves: tuple[Move, ...] = ()
 
     def follows(self, status: RampStatus) -> bool:
-        """Whether a move to this status would change anything: what is static already is not held."""
+        """Whether a move to this status would change anything.
+
+        What is static already is not held, and what is held by an operator does not wait for the gate.
+        """
         if status is RampStatus.HELD:
+            return self.status in {RampStatus.RUNNING, RampStatus.WAITING}
+        if status is RampStatus.WAITING:
             return self.status is RampStatus.RUNNING
         return status is not self.status
 
     def move(self, move: Move, start_us: int | None) -> None:
         """Change the status; `start_us` is when the ramp began, None if it has not."""
         if move.status is RampStatus.RUNNING:
-            held = self.status is RampStatus.HELD
-            begin_us = self.since_us if held else start_us
+            stood = self.status in STANDING
+            begin_us = self.since_us if stood else start_us
             if start_us is not None and begin_us is not None:
                 begin_us = max(begin_us, start_us)
-                self.stopped_us = (self.stopped_us if held else 0) + max(0, move.time_us - begin_us)
+                self.stopped_us = (self.stopped_us if stood else 0) + max(0, move.time_us - begin_us)
         elif self.status is RampStatus.RUNNING or move.status is RampStatus.STATIC:
             self.since_us = move.time_us
         self.status = move.status
@@ -76,7 +87,7 @@ class RampClock:
 
     def passed_us(self, start_us: int, now_us: int) -> int:
         """Return for how long the ramp has been running at `now_us`."""
-        end_us = self.since_us if self.status is RampStatus.HELD else now_us
+        end_us = self.since_us if self.status in STANDING else now_us
         return max(0, end_us - start_us - self.stopped_us)
 
 
@@ -85,22 +96,34 @@ def start_of(ramp: Ramp, started_us: int | None) -> int | None:
     return ramp.start_us if ramp.start_us is not None else started_us
 
 
-def learned_share(ramp: Ramp, started_us: int | None, now_us: int, clock: RampClock | None = None) -> float:
+def learned_share(
+    ramp: Ramp, started_us: int | None, now_us: int, clock: RampClock | None = None, *, ahead_us: int = 0
+) -> float:
     """Return the learned share in scope at `now_us`: nothing before a configured start, then `from` to `to`.
 
     `started_us` is the placement's first exposure, which starts a ramp that has no start of its own. `clock`
-    knows of the times in which it stood still.
+    knows of the times in which it stood still. With `ahead_us`, the share after running for so much longer.
     """
     if ramp.start_us is not None and now_us < ramp.start_us:
         return 0.0
     if clock is not None and clock.status is RampStatus.STATIC:
         return 0.0
     start_us = start_of(ramp, started_us)
-    if start_us is None or now_us <= start_us:
+    if start_us is None or now_us + ahead_us <= start_us:
         return ramp.share_from
     passed_us = clock.passed_us(start_us, now_us) if clock is not None else now_us - start_us
+    passed_us += ahead_us
     progress = passed_us / ramp.over_us if passed_us < ramp.over_us else 1.0
     return ramp.share_from + (ramp.share_to - ramp.share_from) * progress
+
+
+def end_of(ramp: Ramp, started_us: int | None, now_us: int, clock: RampClock) -> int | None:
+    """Return when a ramp gets to its last share if nothing stops it; None if it does not move."""
+    start_us = start_of(ramp, started_us)
+    if start_us is None or clock.status is not RampStatus.RUNNING or ramp.share_from == ramp.share_to:
+        return None
+    end_us = start_us + clock.stopped_us + ramp.over_us
+    return end_us if now_us < end_us else None
 
 
 class Router:

@@ -3,7 +3,9 @@
 Neither is there before it says something, so that a placement that nobody visits takes no room.
 """
 
+from bandit.config import Placement
 from bandit.fields import Fields
+from bandit.gate_codec import pack_gate, read_gate
 from bandit.measurement import Measurement
 from bandit.measuring import Epoch, Measuring
 from bandit.ramp import Move, RampClock, RampStatus
@@ -40,7 +42,7 @@ def _move(fields: Fields, value: object) -> Move:
     raise fields.refuse("moves", "a time, a status, a reason and an actor", value)
 
 
-def pack_epoch(where: str, epoch: Epoch) -> dict[str, object]:
+def _pack_epoch(where: str, epoch: Epoch) -> dict[str, object]:
     """Return the field of what was measured: none before an epoch, no sums before its first decision."""
     if not epoch.began_us:
         return {}
@@ -51,14 +53,21 @@ def pack_epoch(where: str, epoch: Epoch) -> dict[str, object]:
     return {"measured": fields}
 
 
-def read_measuring(fields: Fields, policies: int, events: int) -> Measuring:
-    """Return what was measured. Raises SectionError."""
+def pack_measuring(where: str, measuring: Measuring) -> dict[str, object]:
+    """Return the fields of what is measured, and of the gate."""
+    return _pack_epoch(where, measuring.epoch) | pack_gate(where, measuring.gate)
+
+
+def read_measuring(fields: Fields, config: Placement, born_us: int) -> Measuring:
+    """Return what was measured of a placement that was `born_us`. Raises SectionError."""
+    policies, events = len(config.policies), len(config.reward.values)
+    gate = read_gate(fields, config, born_us)
     if not fields.has("measured"):
-        return Measuring(policies, events)
+        return Measuring(policies, events, gate=gate)
     measured = fields.inner("measured")
     arrays = [
         measured.doubles(name, array.size).reshape(array.shape) if measured.has(name) else array
         for name, array in zip(_MEASURED, Measurement.zeros(policies, events).arrays(), strict=True)
     ]
     epoch = Epoch(measured.binary("key"), measured.time_us("began_us"), Measurement(*arrays))
-    return Measuring(policies, events, epoch)
+    return Measuring(policies, events, epoch, gate)

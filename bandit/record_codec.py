@@ -7,13 +7,14 @@ Whether a record fits the state that it meets is for `apply` and its caller.
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from struct import Struct
 from typing import NoReturn
 
 from bandit.config import Config, ConfigError, combine, parse
 from bandit.decision import START_BYTES, Decision, layout_of, unpack
 from bandit.features import ENTRY_BYTES
+from bandit.gate import Look
 from bandit.limits import (
     ACTOR_BYTES_MAX,
     ARMS_MAX,
@@ -28,14 +29,16 @@ from bandit.records import (
     Configured,
     Decided,
     Exposed,
+    GateLooked,
     RampMoved,
     Record,
     Rewarded,
     Started,
     StratumOpened,
 )
+from bandit.sequences import Interval
 
-STARTED, CONFIGURED, STRATUM_OPENED, DECIDED, EXPOSED, REWARDED, RAMP_MOVED = 1, 2, 3, 4, 5, 6, 7
+STARTED, CONFIGURED, STRATUM_OPENED, DECIDED, EXPOSED, REWARDED, RAMP_MOVED, GATE_LOOKED = range(1, 9)
 """The kinds. 0 is none of them, so that zeros are never taken for a record."""
 
 _MASK_BYTES = ARMS_MAX // 8
@@ -46,6 +49,11 @@ _DECIDED = Struct(f"<B{START_BYTES}sQdd")
 _EXPOSED = Struct(f"<B{START_BYTES}sQq")
 _REWARDED = Struct(f"<B{START_BYTES}sQqdQB")
 _RAMP_MOVED = Struct("<BqBBHB")
+_GATE_LOOKED = Struct("<BqQBBH")
+_SEEN_DOUBLES = (1, 3, 3)
+"""How many a gate's look has of static's value, of the uplift and of the week's, where its flags say so."""
+_KNOWN_MAX = 7
+_EXPOSURES_MAX = 2**63 - 1
 
 _DECISION_BYTES = 43
 """Of a packed decision without its lists, origin and x. Fields of it, by the byte where they begin:"""
@@ -88,6 +96,8 @@ def encode(record: Record, packed: bytes | None = None) -> bytes:
         case RampMoved(placement, (time_us, status, reason, actor)):
             texts = [text.encode() for text in (placement, reason, actor)]
             return _RAMP_MOVED.pack(RAMP_MOVED, time_us, status, *map(len, texts)) + b"".join(texts)
+        case GateLooked(placement, look):
+            return _gate_looked_bytes(placement, look)
         case Configured(config, time_us):
             return _CONFIGURED.pack(CONFIGURED, time_us) + _written(config)
         case Started(start, time_us):
@@ -159,9 +169,56 @@ def _ramp_moved(payload: bytes) -> RampMoved:
     _, time_us, status, *sizes = _RAMP_MOVED.unpack_from(payload)
     if status not in set(RampStatus):
         raise RecordError(9, f"the ramp's status is {status}: expected 1 to {max(RampStatus)}")
-    at, texts = _RAMP_MOVED.size, []
     bounds = (NAME_BYTES_MAX, REASON_BYTES_MAX, ACTOR_BYTES_MAX)
-    for what, size, size_max in zip(("placement", "reason", "actor"), sizes, bounds, strict=True):
+    parts = zip(("placement", "reason", "actor"), sizes, bounds, strict=True)
+    placement, reason, actor = _texts(payload, _RAMP_MOVED.size, parts)
+    return RampMoved(placement, Move(time_us, RampStatus(status), reason, actor))
+
+
+def _gate_looked_bytes(placement: str, look: Look) -> bytes:
+    numbers: list[float] = []
+    known = 0
+    for bit, found in enumerate((look.static_value, look.uplift, look.week_uplift)):
+        if found is not None:
+            known |= 1 << bit
+            numbers.extend(found if isinstance(found, Interval) else [found])
+    texts = [placement.encode(), look.sentence.encode()]
+    head = _GATE_LOOKED.pack(GATE_LOOKED, look.time_us, look.exposures, known, *map(len, texts))
+    return head + _doubles(len(numbers)).pack(*numbers) + b"".join(texts)
+
+
+def _gate_looked(payload: bytes) -> GateLooked:
+    _, time_us, exposures, known, *sizes = _GATE_LOOKED.unpack_from(payload)
+    if exposures > _EXPOSURES_MAX:
+        raise RecordError(9, f"the exposures are {exposures}: expected at most {_EXPOSURES_MAX}")
+    if known > _KNOWN_MAX:
+        raise RecordError(17, f"the flags' byte is {known}: expected 0 to {_KNOWN_MAX}")
+    at = _GATE_LOOKED.size
+    layout = _doubles(sum(size for bit, size in enumerate(_SEEN_DOUBLES) if known >> bit & 1))
+    if at + layout.size > len(payload):
+        raise RecordError(len(payload), "the record ends within what the gate saw")
+    numbers = layout.unpack_from(payload, at)
+    if not all(map(math.isfinite, numbers)):
+        raise RecordError(at, f"the gate saw {numbers}: expected finite numbers")
+    rest = iter(numbers)
+    value = next(rest) if known & 1 else None
+    uplift, week_uplift = (
+        Interval(next(rest), next(rest), next(rest)) if known & bit else None for bit in (2, 4)
+    )
+    bounds = (NAME_BYTES_MAX, REASON_BYTES_MAX)
+    parts = zip(("placement", "sentence"), sizes, bounds, strict=True)
+    placement, sentence = _texts(payload, at + layout.size, parts)
+    return GateLooked(placement, Look(time_us, exposures, value, uplift, week_uplift, sentence))
+
+
+def _doubles(count: int) -> Struct:
+    return Struct(f"<{count}d")
+
+
+def _texts(payload: bytes, at: int, parts: Iterable[tuple[str, int, int]]) -> list[str]:
+    """Return the texts (what it is, bytes, at most) that take the rest of the record from byte `at` on."""
+    texts = []
+    for what, size, size_max in parts:
         if not 0 < size <= size_max:
             raise RecordError(at, f"the {what} has {size} bytes: expected 1 to {size_max}")
         if at + size > len(payload):
@@ -170,8 +227,7 @@ def _ramp_moved(payload: bytes) -> RampMoved:
         at += size
     if at < len(payload):
         raise RecordError(at, f"{len(payload) - at} bytes follow the record's last")
-    placement, reason, actor = texts
-    return RampMoved(placement, Move(time_us, RampStatus(status), reason, actor))
+    return texts
 
 
 _KINDS: dict[int, tuple[Struct, Callable[[bytes], Record]]] = {
@@ -182,6 +238,7 @@ _KINDS: dict[int, tuple[Struct, Callable[[bytes], Record]]] = {
     EXPOSED: (_EXPOSED, _exposed),
     REWARDED: (_REWARDED, _rewarded),
     RAMP_MOVED: (_RAMP_MOVED, _ramp_moved),
+    GATE_LOOKED: (_GATE_LOOKED, _gate_looked),
 }
 
 

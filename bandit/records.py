@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from bandit.config import Config
 from bandit.decision import Decision
+from bandit.gate import Look
 from bandit.ramp import Move
 
 
@@ -58,10 +59,17 @@ class Rewarded(NamedTuple):
 
 
 class RampMoved(NamedTuple):
-    """A placement's ramp was held, resumed or taken back to static."""
+    """A placement's ramp was held, resumed or taken back to static, by an operator or by its gate."""
 
     placement: str
     move: Move
 
 
-Record = Started | Configured | StratumOpened | Decided | Exposed | Rewarded | RampMoved
+class GateLooked(NamedTuple):
+    """A ramp's gate looked at what it had counted, which decisions since the look before now join."""
+
+    placement: str
+    look: Look
+
+
+Record = Started | Configured | StratumOpened | Decided | Exposed | Rewarded | RampMoved | GateLooked

@@ -9,7 +9,7 @@ from bandit.decision import Decision
 from bandit.errors import BanditError
 from bandit.features import ENTRY_BYTES
 from bandit.record_codec import RecordError, decode
-from bandit.records import Configured, Decided, RampMoved, Record, Started, StratumOpened
+from bandit.records import Configured, Decided, GateLooked, RampMoved, Record, Started, StratumOpened
 from bandit.state import State
 
 
@@ -61,7 +61,7 @@ class Replay:
         match record:
             case Started() | Configured():
                 return ""
-            case RampMoved(placement, _):
+            case RampMoved(placement, _) | GateLooked(placement, _):
                 return placement
             case StratumOpened(placement, mask, _):
                 if mask >> len(self.state.placements[placement].config.arms):

@@ -21,7 +21,7 @@ from bandit.history_codec import pack_history, read_history
 from bandit.ledger import Ledger
 from bandit.limits import EVENTS_MAX, NAME_BYTES_MAX, PLACEMENTS_MAX, STRATA_MAX
 from bandit.placement import PlacementState
-from bandit.ramp_codec import pack_clock, pack_epoch, read_clock, read_measuring
+from bandit.ramp_codec import pack_clock, pack_measuring, read_clock, read_measuring
 from bandit.state import Start, State
 from bandit.strata import OVERFLOW, Strata, Stratum
 from bandit.tally import Forgetting
@@ -192,7 +192,7 @@ def pack_placement(placement: PlacementState, sequence: int) -> bytes:
         "chosen": {policy.name: arms for policy, arms in zip(config.policies, counters.chosen, strict=True)},
         "exposures": counters.exposures,
         "reward_sum": pack_doubles(where, "reward_sum", np.array(counters.reward_sum)),
-        **pack_epoch(where, placement.measuring.epoch),
+        **pack_measuring(where, placement.measuring),
         **pack_clock(placement.ramp_clock),
         **pack_history(where, config, placement.history),
     })  # fmt: skip
@@ -221,7 +221,7 @@ def unpack_placement(payload: bytes, head: Head) -> tuple[PlacementState, int]:
         fields.time_us("born_us"),
         tally=read_tally(fields.inner("tally"), len(arms), len(column_names(config))),
         strata=_strata(fields, config),
-        measuring=read_measuring(fields, len(config.policies), len(config.reward.values)),
+        measuring=read_measuring(fields, config, fields.time_us("born_us")),
         forgetting=forgetting,
         replaying=True,
     )

@@ -27,6 +27,7 @@ from server.durability_metrics import DurabilityCollector
 from server.errors import ShellReason
 from server.exit_codes import ExitCode, StartError
 from server.failures import Failures
+from server.gates import Gates
 from server.grpcio_engine import GrpcioEngine
 from server.handlers import SERVICE, BanditHandlers
 from server.health import SERVICE as HEALTH_SERVICE
@@ -90,6 +91,7 @@ class Sidecar:
         self._config = config
         self._keys = keys
         self._tls = tls
+        self._gates: Gates | None = None
         self._log = structlog.get_logger()
         self._born_s = self._turned_s = time.monotonic()
         self._ready = asyncio.Event()
@@ -185,7 +187,9 @@ class Sidecar:
         if self._stopping:
             return  # the drain ends the journal
         self.reloader = Reloader(self._source, engine, self.clock.now_us, self.counts, self._settled)
+        self._gates = Gates(engine)
         self._registry.register(metrics.EngineCollector(engine, self.clock))
+        self._registry.register(self._gates)
         self._registry.register(DurabilityCollector(self.durability))
         self._bandit.engine = self._operator.engine = engine
         self._operator.reloader, self._operator.durability = self.reloader, self.durability
@@ -280,6 +284,9 @@ class Sidecar:
                     "the wall clock departed from the learning clock; reported times are off until a restart",
                     seconds=round(self.clock.departure_s(), 1),
                 )
+            if self._gates is not None and not self._stopping:
+                self._gates.look(self.clock.now_us())
+                self._commit()
             if self.engine is not None and turn % LOOK_EVERY_S == 0:
                 degradation.look(self.engine.state.placements.values())
             await asyncio.sleep(TICK_S)

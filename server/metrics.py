@@ -147,7 +147,9 @@ class _PlacementFamilies:
             "banditd_share", "fraction of units in the ramp's scope", labels=["placement", "policy"]
         )
         self.ramp = GaugeMetricFamily(
-            "banditd_ramp_state", "1 running, 2 held, 3 back to static", labels=["placement"]
+            "banditd_ramp_state",
+            "1 running, 2 held, 3 back to static, 4 waiting for the gate",
+            labels=["placement"],
         )
         self.degraded = _counter(
             "degraded", "pmfs answered as static because the model was unusable", "policy"

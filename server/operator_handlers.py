@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 from google.protobuf.message import Message
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from bandit.config import Arm
 from bandit.engine import Engine
@@ -20,14 +19,9 @@ from server.methods import Methods
 from server.pb import bandit_pb2 as pb
 from server.reload import Reloader
 from server.reporting.message import ARM_STATES, POLICY_KINDS, report_message
+from server.reporting.ramp_message import ramp_message
 
 SERVICE = "bandit.v1.OperatorService"
-
-RAMP_STATES = {
-    RampStatus.RUNNING: pb.RAMP_STATE_RUNNING,
-    RampStatus.HELD: pb.RAMP_STATE_HELD,
-    RampStatus.STATIC: pb.RAMP_STATE_STATIC,
-}
 
 
 class OperatorHandlers:
@@ -97,8 +91,8 @@ class OperatorHandlers:
                 actor=asked.actor,
             )
 
-    def _ramp(self, engine: Engine, name: str) -> pb.RampStatus:
-        return _placement(engine.state.placements[name], self._now_us()).ramp
+    def _ramp(self, engine: Engine, name: str) -> pb.RampStatus | None:
+        return ramp_message(engine.state.placements[name], self._now_us())
 
     async def _settled(self, message: Message) -> bytes:
         """Answer when what was recorded may be acknowledged."""
@@ -149,7 +143,7 @@ def _known(state: PlacementState | None, name: str) -> PlacementState:
 
 def _placement(state: PlacementState, now_us: int) -> pb.PlacementStatus:
     config, counters = state.config, state.counters
-    status = pb.PlacementStatus(
+    return pb.PlacementStatus(
         name=config.name,
         owner=config.owner,
         schema_id=config.schema_id.hex(),
@@ -159,22 +153,8 @@ def _placement(state: PlacementState, now_us: int) -> pb.PlacementStatus:
             pb.PolicyStatus(name=policy.name, kind=POLICY_KINDS[policy.kind], share=share)
             for policy, share in zip(config.policies, state.shares(now_us).tolist(), strict=True)
         ],
+        ramp=ramp_message(state, now_us),
     )
-    if config.ramp is not None:
-        status.ramp.share = state.share(now_us)
-        started_us = config.ramp.start_us if config.ramp.start_us is not None else state.started_us
-        if started_us is not None:
-            status.ramp.start_time.CopyFrom(_timestamp(started_us))
-        clock = state.ramp_clock
-        status.ramp.state = RAMP_STATES[clock.status]
-        for move in clock.moves:
-            status.ramp.moves.add(
-                time=_timestamp(move.time_us),
-                state=RAMP_STATES[move.status],
-                reason=move.reason,
-                actor=move.actor,
-            )
-    return status
 
 
 def _arms(arms: Sequence[Arm], exposures: Sequence[int], rewards: Sequence[float]) -> list[pb.ArmStatus]:
@@ -188,7 +168,3 @@ def _arms(arms: Sequence[Arm], exposures: Sequence[int], rewards: Sequence[float
         )
         for arm, shown, reward in zip(arms, exposures, rewards, strict=True)
     ]
-
-
-def _timestamp(time_us: int) -> Timestamp:
-    return Timestamp(seconds=time_us // 1_000_000, nanos=time_us % 1_000_000 * 1000)

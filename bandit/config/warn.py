@@ -7,6 +7,7 @@ from bandit.config.model import ArmState, Config, Placement, PolicyKind
 from bandit.config.names import quasi_identity_in
 from bandit.config.policies import LINEAR
 from bandit.config.problems import Problem
+from bandit.config.ramp import FROM_DEFAULT
 
 _Found = Iterator[tuple[str, str]]
 """(what follows the placement's path, message)."""
@@ -28,8 +29,28 @@ def _calendar(placement: Placement) -> _Found:
         return
     if ramp.gate is None:
         yield ".ramp", "has no gate: the calendar alone moves the shares, whatever the learned policies earn"
-    else:
-        yield ".ramp.gate", "is read but not enforced by this version: the calendar alone moves the shares"
+
+
+def _gate(placement: Placement) -> _Found:
+    ramp = placement.ramp
+    if ramp is None or ramp.gate is None:
+        return
+    path, unexplored = ".ramp.gate", any(policy.explore == 0.0 for policy in placement.policies[1:])
+    if ramp.share_to == 0.0:
+        yield path, "has nothing to judge, since learned policies serve nobody; raise `to` above 0"
+        return
+    if ramp.gate.max_loss == 1.0:
+        yield path, "never takes the ramp back, since losing all is allowed; lower `max_loss`"
+    if ramp.share_to == 1.0 and unexplored:
+        yield (
+            path,
+            "is blind once all have learned policies that never show some of static's arms; lower `to`",
+        )
+    if placement.reward.window_us > ramp.over_us:
+        yield path, "looks once in a reward window, which is longer than `over`: the ramp will take longer"
+    if ramp.share_from == 0.0:
+        unseen = f"from 0 the ramp goes on unjudged to {FROM_DEFAULT:.0%}"
+        yield path, f"cannot see what serves nobody, so {unseen}; give `from` what may be risked"
 
 
 def _overlap(placement: Placement) -> _Found:
@@ -88,4 +109,4 @@ def _privacy(placement: Placement) -> _Found:
             yield f".features.{feature.name}", message
 
 
-_RULES = (_calendar, _overlap, _policies, _reward, _privacy)
+_RULES = (_calendar, _gate, _overlap, _policies, _reward, _privacy)

@@ -8,6 +8,7 @@ import numpy as np
 from bandit.config import column_names
 from bandit.files import Files
 from bandit.ledger import Ledger
+from bandit.ramp import RampStatus
 from bandit.sections import Footer, Listed, pack_head, pack_placement, restored, unpack_placement
 from bandit.snapshot import Snapshot, SnapshotWriter
 from bandit.state import State
@@ -18,12 +19,16 @@ LISTED = (
     Listed("00000000000000000004-37.ledger", 0, 0),
 )
 
+GATED = hero()["ramp"] | {"gate": {"min_exposures": 10}}
+UNIFORM = {"u": {"kind": "uniform"}}
+
 
 def traffic(world: World, rounds: int = 90, placement: str = "p") -> None:
     """A decision an hour in the hero's contexts, some deferred, some for named arms; events of every kind."""
     rng = np.random.default_rng(rounds)
     for i in range(rounds):
         world.now += HOUR
+        world.look()
         categories = {"platform": ("web", "app", "tv")[i % 3], "country": f"c{i % 7}"}
         arms = [["none"], ["none", "womens"]][i % 2] if i % 5 == 0 else []
         numbers = {"history": float(3000 * rng.random()), "returning": float(i % 2)}
@@ -97,12 +102,24 @@ def migrated() -> World:
     return world
 
 
+def gated() -> World:
+    """A gate that has looked, and waits; one that is new."""
+    world = World(p=hero(ramp=GATED), q=simple(ramp={"policies": {"u": 1}, "gate": {}}, policies=UNIFORM))
+    traffic(world, 120)
+    state = world.state()
+    assert state.ramp_clock.status is RampStatus.WAITING
+    assert state.gate is not None
+    assert state.gate.look is not None
+    assert state.gate.look.uplift is not None
+    return world
+
+
 def fresh() -> World:
     """Configured, and nothing more."""
     return World(p=hero(half_life="12h"))
 
 
-WORLDS: list[Callable[[], World]] = [everything, forgetting, migrated, fresh]
+WORLDS: list[Callable[[], World]] = [everything, forgetting, migrated, gated, fresh]
 
 
 def write_snapshot(folder: Path, state: State, sequence: int = 7, files: Files | None = None) -> Path:

@@ -12,7 +12,17 @@ from bandit.errors import BanditError
 from bandit.limits import LEDGER_BYTES_MAX
 from bandit.model import LinearModels
 from bandit.ramp import RampStatus
-from bandit.records import Configured, Decided, Exposed, RampMoved, Record, Rewarded, Started, StratumOpened
+from bandit.records import (
+    Configured,
+    Decided,
+    Exposed,
+    GateLooked,
+    RampMoved,
+    Record,
+    Rewarded,
+    Started,
+    StratumOpened,
+)
 from bandit.state import State
 from tests.core.world import DAY, HOUR, KEYS, SECOND, START, Document, World, hero, simple, snapshot
 
@@ -23,8 +33,10 @@ def versions(half_life: str | None) -> list[dict[str, Document]]:
     second = {"p": hero(half_life=half_life), "q": first["q"]}
     second["p"]["arms"]["aaa"] = {"when": {"platform": ["web", "app"]}}
     second["p"]["features"]["colour"] = {"kind": "hashed", "buckets": 3}
+    second["p"]["ramp"] |= {"gate": {"min_exposures": 20}}
     second["p"]["reward"] |= {"window": "2h", "values": {"visit": 2.0, "purchase": 0.02, "call": 1.0}}
     third = {"p": hero(half_life="3h" if half_life else None)}
+    third["p"]["ramp"] |= {"gate": {"min_exposures": 30}}
     third["p"]["arms"] |= {"aaa": {}, "mens": {"state": "draining"}}
     del third["p"]["features"]["history"]
     fourth = {"p": hero(half_life=half_life), "q": simple("x", "z")}
@@ -46,6 +58,7 @@ def lived(half_life: str | None, rounds: int = 2_000) -> World:
         if i % 90 == 60 and world.state().config.ramp:
             status = [RampStatus.HELD, RampStatus.RUNNING, RampStatus.STATIC, RampStatus.RUNNING][i // 90 % 4]
             world.engine.move_ramp("p", status, f"round {i}", "a test", world.now)
+        world.look()
         name = "q" if "q" in world.engine.state.placements and rng.random() < 0.2 else "p"
         categories = {"platform": str(rng.choice(["web", "app", "tv", "new"])), "country": f"c{i % 9}"}
         numbers = {"history": float(rng.gamma(2.0, 200.0)), "returning": float(i % 2)}
@@ -100,7 +113,7 @@ def test_a_placement_that_holds_a_record_is_left_as_it_is() -> None:
 
 
 def _placement(state: State, record: Record) -> str:
-    if isinstance(record, StratumOpened | RampMoved):
+    if isinstance(record, StratumOpened | RampMoved | GateLooked):
         return record.placement
     assert isinstance(record, Decided | Exposed | Rewarded)
     return state.schemas[record.decision.schema_id].name
@@ -123,7 +136,7 @@ def test_records_rebuild_the_state_bit_for_bit(half_life: str | None) -> None:
     """Tallies, strata, ledger, exposures, retired ids of a replay equal those of the live state."""
     world = lived(half_life)
     assert {type(record) for record in world.journal} == {
-        Started, Configured, StratumOpened, Decided, Exposed, Rewarded, RampMoved,
+        Started, Configured, StratumOpened, Decided, Exposed, Rewarded, RampMoved, GateLooked,
     }  # fmt: skip
     replayed = State(LEDGER_BYTES_MAX)
     for record in world.journal:

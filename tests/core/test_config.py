@@ -203,6 +203,8 @@ def test_memory_counts_a_model_per_prior_precision() -> None:
     }  # fmt: skip
     measured, event, days = 256 * 21 + 2 + 15 + 25, 256 * 5 + 2, 100 * (2 * 5 + 5 * 4 + 4 * 3)
     assert memory_bytes(placement(policies=policies)) == 8 * (3 * 10 + 96 + measured + event + days)
+    gated = placement(policies=policies, ramp={"policies": {"a": 1}, "gate": {}})
+    assert memory_bytes(gated) == 8 * (3 * 10 + 96 + measured + event + days + 3 * (256 * 5 + 8))
 
 
 def wide(arms: int, buckets: int, *precisions: float) -> Document:

@@ -1,5 +1,6 @@
 """The bytes of records: what an engine wrote comes back equal, anything else is refused with its place."""
 
+import math
 import re
 import struct
 from collections.abc import Callable
@@ -12,10 +13,22 @@ from hypothesis import strategies as st
 from bandit.apply import apply
 from bandit.config import Config, combine, parse
 from bandit.decision import Decision
+from bandit.gate import Look
 from bandit.limits import ARMS_MAX, FEATURES_MAX, LEDGER_BYTES_MAX, POLICIES_MAX
 from bandit.ramp import Move, RampStatus
 from bandit.record_codec import RecordError, decode, encode
-from bandit.records import Configured, Decided, Exposed, RampMoved, Record, Rewarded, Started, StratumOpened
+from bandit.records import (
+    Configured,
+    Decided,
+    Exposed,
+    GateLooked,
+    RampMoved,
+    Record,
+    Rewarded,
+    Started,
+    StratumOpened,
+)
+from bandit.sequences import Interval
 from bandit.state import State
 from server.config_files import load_text
 from tests.core.test_apply import lived
@@ -39,6 +52,9 @@ EXAMPLES: dict[str, Record] = {
     "Exposed": Exposed(DECISION, NOW + 1),
     "Rewarded": Rewarded(DECISION, "purchase", 49.5, 2**64 - 2, NOW + 2),
     "RampMoved": RampMoved("home-hero", Move(NOW + 3, RampStatus.HELD, "sales fell ✓", "ada")),
+    "GateLooked": GateLooked(
+        "home-hero", Look(NOW + 4, 14_200, 0.125, Interval(-0.5, -0.75, -0.25), None, "1 % is lost ✓")
+    ),
 }
 BYTES = {name: encode(record) for name, record in EXAMPLES.items()}
 PACKED_AT = {"Decided": 41, "Exposed": 33, "Rewarded": 58}
@@ -76,6 +92,7 @@ def decisions(draw: st.DrawFn) -> Decision:
     )
 
 
+seen = st.builds(Interval, finite, finite, finite)
 intervals = st.tuples(st.floats(0.0, 1.0), st.floats(0.0, 1.0)).map(sorted)
 records = st.one_of(
     st.builds(Started, st.binary(min_size=16, max_size=16), times),
@@ -88,6 +105,19 @@ records = st.one_of(
         st.builds(Move, times, st.sampled_from(RampStatus), names, names),
     ),
     st.builds(Rewarded, decisions(), names, finite, st.integers(0, 2**64 - 1), times),
+    st.builds(
+        GateLooked,
+        names,
+        st.builds(
+            Look,
+            times,
+            st.integers(0, 2**63 - 1),
+            st.none() | finite,
+            st.none() | seen,
+            st.none() | seen,
+            names,
+        ),
+    ),
 )
 
 
@@ -250,7 +280,7 @@ def cut(size: int) -> Callable[[bytes], bytes]:
 P = PACKED_AT["Decided"]
 REFUSED: list[tuple[str, Callable[[bytes], bytes], int, str]] = [
     ("Started", cut(0), 0, "there is nothing"),
-    ("Started", put(0, "B", 0), 0, "kind 0 is not known: expected one of [1, 2, 3, 4, 5, 6, 7]"),
+    ("Started", put(0, "B", 0), 0, "kind 0 is not known: expected one of [1, 2, 3, 4, 5, 6, 7, 8]"),
     ("Started", cut(24), 24, "expected at least 25 bytes for kind 1"),
     ("Started", lambda data: data + b"12", 25, "2 bytes follow"),
     ("StratumOpened", put(1, "B", 2), 1, "in_scope is 2"),
@@ -275,10 +305,17 @@ REFUSED: list[tuple[str, Callable[[bytes], bytes], int, str]] = [
     ("Rewarded", put(33, "d", float("inf")), 33, "the event's value is inf"),
     ("Rewarded", put(49, "B", 0), 50, "the event's name has 0 bytes"),
     ("Rewarded", cut(54), 54, "the record ends within the event's name: expected it up to byte 58"),
-    ("RampMoved", put(9, "B", 4), 9, "the ramp's status is 4: expected 1 to 3"),
+    ("RampMoved", put(9, "B", 5), 9, "the ramp's status is 5: expected 1 to 4"),
     ("RampMoved", put(11, "H", 600), 23, "the reason has 600 bytes: expected 1 to 512"),
     ("RampMoved", cut(30), 30, "the record ends within the reason"),
     ("RampMoved", lambda data: data + b"1", 40, "1 bytes follow"),
+    ("GateLooked", put(9, "Q", 2**63), 9, "the exposures are 9223372036854775808: expected at most"),
+    ("GateLooked", put(17, "B", 8), 17, "the flags' byte is 8: expected 0 to 7"),
+    ("GateLooked", cut(50), 50, "the record ends within what the gate saw"),
+    ("GateLooked", put(29, "d", math.nan), 21, "the gate saw (0.125, nan, -0.75, -0.25): expected finite"),
+    ("GateLooked", put(18, "B", 65), 53, "the placement has 65 bytes: expected 1 to 64"),
+    ("GateLooked", put(19, "H", 0), 62, "the sentence has 0 bytes: expected 1 to 512"),
+    ("GateLooked", lambda data: data + b"1", 77, "1 bytes follow"),
     ("Configured", cut(20), 10, "the configuration is not JSON: Unterminated"),
     ("Configured", put(9, "B", 255), 9, "the configuration is not ASCII"),
     ("Configured", lambda data: data[:9] + b"[]", 9, "the configuration is not an object"),

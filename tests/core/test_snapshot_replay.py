@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from bandit.apply import apply
 from bandit.ledger import Ledger
-from bandit.records import Configured, RampMoved, Record, Started, StratumOpened
+from bandit.records import Configured, GateLooked, RampMoved, Record, Started, StratumOpened
 from bandit.sections import Footer, pack_head, pack_placement, restored, unpack_placement
 from bandit.snapshot import SnapshotWriter, read_snapshot
 from bandit.state import State
-from tests.core.snapshots import traffic
+from tests.core.snapshots import GATED, traffic
 from tests.core.world import World, hero, snapshot
 
 PLACEMENTS = ("deferring", "forgetting", "plain")
@@ -23,10 +23,13 @@ PLACEMENTS = ("deferring", "forgetting", "plain")
 def records() -> list[Record]:
     """What three placements decided and earned, in turns."""
     world = World(
-        deferring=hero(exposure="on_event"), forgetting=hero(half_life="3h"), plain=hero(half_life=None)
+        deferring=hero(exposure="on_event", ramp=GATED),
+        forgetting=hero(half_life="3h"),
+        plain=hero(ramp=GATED),
     )
     for rounds in range(1, 40):
         traffic(world, rounds % 7 + 2, PLACEMENTS[rounds % 3])
+    assert any(isinstance(record, GateLooked) for record in world.journal)
     return list(world.journal)
 
 
@@ -35,7 +38,7 @@ def placement_of(record: Record, state: State) -> str:
     match record:
         case Started() | Configured():
             return ""
-        case StratumOpened(placement) | RampMoved(placement):
+        case StratumOpened(placement) | RampMoved(placement) | GateLooked(placement):
             return placement
     return state.schemas[record.decision.schema_id].name
 

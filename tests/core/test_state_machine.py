@@ -19,7 +19,7 @@ def document(arms: frozenset[str]) -> Document:
     return simple(
         arms={arm: {"state": "active" if arm in arms else "draining"} for arm in "abc"},
         policies={"t": {"kind": "thompson"}, "m": {"kind": "linucb"}},
-        ramp={"policies": {"t": 0.5, "m": 0.5}, "from": 0.5},
+        ramp={"policies": {"t": 0.5, "m": 0.5}, "from": 0.5, "gate": {"min_exposures": 2, "max_loss": 0.01}},
         reward={"window": "1h", "values": VALUES, "max": MAXIMUM, "repeatable": ["buy"]},
     )
 
@@ -105,6 +105,16 @@ class EngineMachine(RuleBasedStateMachine):
     def wait(self, seconds: int) -> None:
         """Time passes."""
         self.world.now += seconds * SECOND
+
+    @rule()
+    def look(self) -> None:
+        """The gate looks if it is due, and then not again; it counts what is counted elsewhere."""
+        self.world.look()
+        assert self.world.look() == []
+        gate, measuring = self.world.state().gate, self.world.state().measuring.epoch.measurement
+        assert gate is not None
+        assert gate.older.decisions + gate.young.decisions <= measuring.decisions
+        assert gate.week.decisions <= gate.older.decisions
 
     @rule(arms=st.sets(st.sampled_from("abc"), min_size=1).map(frozenset))
     def reload(self, arms: frozenset[str]) -> None:

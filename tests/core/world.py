@@ -10,8 +10,9 @@ import numpy as np
 from bandit.config import Config, parse
 from bandit.counters import Outcome
 from bandit.decision import Decision
-from bandit.engine import Choice, Engine
+from bandit.engine import Choice, Engine, Looked
 from bandit.features import entries, packed
+from bandit.gate import GateState
 from bandit.kernels.decide import score
 from bandit.model import LinearModel
 from bandit.placement import PlacementState
@@ -142,6 +143,11 @@ class World:
         """Return the configuration that is served."""
         return Config({name: held.config for name, held in self.engine.state.placements.items()})
 
+    def look(self) -> list[Looked]:
+        """Let every gate look that is due."""
+        looked = [self.engine.look(name, self.now) for name in self.engine.gates_due(self.now)]
+        return [one for one in looked if one is not None]
+
     def state(self, placement: str = "p") -> PlacementState:
         """Return a placement's state."""
         return self.engine.state.placements[placement]
@@ -201,6 +207,7 @@ def snapshot(state: State) -> list[object]:
                     for day, kept in held.history.days.items()
                 ],
                 held.history.shown.tolist(),
+                gate_bytes(held.gate),
                 [list(row) for row in held.counters.chosen],
                 list(held.counters.exposures),
                 [total.hex() for total in held.counters.reward_sum],
@@ -208,6 +215,15 @@ def snapshot(state: State) -> list[object]:
             for name, held in sorted(state.placements.items())
         ),
     ]
+
+
+def gate_bytes(gate: GateState | None) -> list[object]:
+    """Return all that a gate has counted and seen."""
+    if gate is None:
+        return []
+    times = gate.since_us, gate.checkpoint_us, gate.week_us, gate.week_number, gate.due_us
+    periods = gate.older, gate.week, gate.young
+    return [times, gate.look, [array.tobytes() for period in periods for array in period.arrays()]]
 
 
 def tally_bytes(tally: Tally) -> list[bytes]:

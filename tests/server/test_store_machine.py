@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
-from bandit.engine import Choice, Engine
+from bandit.engine import Choice, Engine, Looked
 from bandit.files import Files
 from bandit.limits import LEDGER_BYTES_MAX
 from server.store import Keep, Store, Work
@@ -94,6 +94,12 @@ class StoredWorld(World):
         outcome = super().reward(*arguments, **fields)  # type: ignore[arg-type]
         self.store.flush()
         return outcome
+
+    def look(self) -> list[Looked]:
+        """Let gates look, as the tick does."""
+        looked = super().look()
+        self.store.flush()
+        return looked
 
     def reload(self, **placements: Document) -> None:
         """Reconfigure now, and answer."""
