@@ -15,8 +15,8 @@ def memory_bytes(placement: Placement) -> int:
     With K arms and d columns: the tally, K d² + K d + 3 K numbers; as much again for every model, one per
     distinct prior precision of the linear policies; 3 K for each of the strata; what is measured of its J
     policies, 1 + 4 J for each unit bucket and 2 + 3 J + J² in all; what is measured of each of its E events,
-    J for each bucket and 2; for each day that is kept K (3 + 2 E) + J (2 + 2 E) + 3 (J - 1); and a gate's sums
-    of three periods, 5 for each bucket and 8.
+    J for each bucket and 2; for each day that is kept K (3 + 2 E) + J (2 + 2 E) + 3 (J - 1); and the sums of
+    a gate's three periods, 5 for each bucket and 8.
     """
     arms, width = len(placement.arms), columns(placement)
     tally = arms * width * width + arms * width + 3 * arms
