@@ -15,7 +15,7 @@ from bandit.config import Placement
 from bandit.limits import STRATA_MAX
 from bandit.placement import PlacementState
 from bandit.strata import Stratum
-from bandit.tally import Floats
+from bandit.tally import Floats, Tally
 
 Audience = tuple[int, bool]
 """Of a stratum: the bits of its arms, and whether the ramp concerns it."""
@@ -92,8 +92,12 @@ def open_strata(state: PlacementState, audiences: Iterable[Audience]) -> None:
 
 
 def learn(state: PlacementState, log: Log, rows: Iterable[int]) -> None:
-    """Add what some decisions teach to the tallies of a state that is replaying; its strata are open."""
+    """Add what some decisions teach to the tallies of a state that is replaying; its strata are open.
+
+    Their rewards are all in: nothing of them is recent.
+    """
     tally, models, forgetting = state.tally, state.models, state.forgetting
+    compared = {(one.mask, one.in_scope): Tally.zeros(len(state.config.arms)) for one in state.strata}
     for i in rows:
         arm, reward = int(log.arm[i]), float(log.reward[i])
         if arm < 0:
@@ -102,11 +106,14 @@ def learn(state: PlacementState, log: Log, rows: Iterable[int]) -> None:
         models.expose(tally, arm, log.x[i], weight, 1.0)
         if reward:
             models.credit(tally, arm, log.x[i], weight, (0.0, reward))
-        stratum = state.strata.get(log.mask[i], in_scope=bool(log.in_scope[i]))
-        if stratum is not None and log.comparable[i]:
+        sums = compared.get((log.mask[i], bool(log.in_scope[i])))
+        if sums is not None and log.comparable[i]:
             weight *= float(log.comparable[i])
-            stratum.expose(arm, weight)
-            stratum.credit(arm, weight, (0.0, reward))
+            sums.n[arm] += weight
+            sums.r1[arm] += weight * reward
+            sums.r2[arm] += weight * reward**2
+    for stratum in state.strata:
+        stratum.add(compared[stratum.mask, stratum.in_scope])
 
 
 def trained(config: Placement, log: Log, now_us: int, weight: float = 1.0) -> PlacementState:
