@@ -23,7 +23,8 @@ from server.simulation.scenario import Event, Scenario
 from server.simulation.scores import Scores
 from server.simulation.shoppers import Block, Shoppers, contexts
 
-DAY_US = 86_400_000_000
+HOUR_US = 3_600_000_000
+DAY_US = 24 * HOUR_US
 
 DAYS_MAX = 1000
 """Days of one campaign: more than anybody plans."""
@@ -59,6 +60,7 @@ class Campaign:
     engine: Engine = field(init=False)
     begin_us: int = field(init=False)
     now_us: int = field(init=False)
+    _look_us: int = field(init=False)
     core_s: float = field(init=False, default=0.0)
     _pending: list[_Due] = field(init=False, default_factory=list)
     _turn: int = field(init=False, default=0)
@@ -75,6 +77,7 @@ class Campaign:
             start_id=_derived(self.seed, "start", START_BYTES),
             now_us=self.begin_us,
         )
+        self._look_us = self.begin_us + HOUR_US
         self._arms = {arm: index for index, arm in enumerate(self.scenario.arms)}
         self._luck = np.random.default_rng([self.seed, 1])
 
@@ -113,7 +116,7 @@ class Campaign:
             for block in supply.blocks(self.shoppers, BLOCK):
                 self._serve(block)
                 self.progress(self.scores)
-            self._report_due(self.end_us)
+            self._pass(self.end_us)
             self.now_us = self.end_us
         except BanditError as error:
             raise SimulationError(f"the engine refuses what the scenario sends: {error}") from None
@@ -127,8 +130,8 @@ class Campaign:
         policies: list[str] = []
         visits = zip(times.tolist(), block.units, contexts(self.scenario, block.sent, count), strict=True)
         for index, (now_us, unit, (categories, numbers)) in enumerate(visits):
-            if self._pending and self._pending[0][0] <= now_us:
-                self._report_due(now_us)
+            if now_us >= self._look_us or (self._pending and self._pending[0][0] <= now_us):
+                self._pass(now_us)
             began_s = perf_counter()
             choice = choose(name, unit, categories, numbers, (), False, now_us)
             self.core_s += perf_counter() - began_s
@@ -157,6 +160,17 @@ class Campaign:
         if name not in self._arms:
             raise unknown_arm(self.scenario, name)
         return self._arms[name]
+
+    def _pass(self, now_us: int) -> None:
+        """Let time pass until `now_us`: events are reported, and gates asked each hour, at their times."""
+        while self._look_us <= now_us:
+            self._report_due(self._look_us)
+            began_s = perf_counter()
+            for placement in self.engine.gates_due(self._look_us):
+                self.engine.look(placement, self._look_us)
+            self.core_s += perf_counter() - began_s
+            self._look_us += HOUR_US
+        self._report_due(now_us)
 
     def _report_due(self, now_us: int) -> None:
         """Report every event that comes until `now_us`."""

@@ -9,9 +9,11 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
+from bandit.config import parse
+from bandit.ramp import RampStatus
 from server.cli import cli
 from server.config_files import load
-from server.simulation.campaign import BEGIN_US, DAY_US, Campaign
+from server.simulation.campaign import BEGIN_US, DAY_US, HOUR_US, Campaign
 from server.simulation.drive import Simulation, SimulationError
 from server.simulation.scenario_file import read_scenario
 from server.simulation.view import LiveView
@@ -59,6 +61,20 @@ def test_it_ends_at_the_configured_share(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert "\nday 3, learned policies serve 90.0%\n" in done.output
     assert "home-hero: 3,000 decisions since 2026-01-01T00:00:00Z" in done.output
+
+
+def test_the_gate_is_asked_by_the_campaign_s_clock() -> None:
+    """It waits until it has seen enough, then lets the ramp go on; the share is that of the days it ran."""
+    document = yaml.safe_load((EXAMPLE / "config.yaml").read_text())
+    document["placements"]["home-hero"]["ramp"] |= {"over": "3d", "gate": {"min_exposures": 100}}
+    campaign = Campaign(SCENARIO, parse(document), 6, 6_000, 1)
+    campaign.run()
+    waiting, running = campaign.state.ramp_clock.moves
+    assert (waiting.status, running.status) == (RampStatus.WAITING, RampStatus.RUNNING)
+    assert waiting.time_us == BEGIN_US + HOUR_US
+    waited = (running.time_us - waiting.time_us) / DAY_US
+    assert 2 < waited < 5  # 100 decisions at 5 % of 1,000 a day, and a day for their rewards
+    assert campaign.learned_share == pytest.approx(0.05 + 0.85 * (6 - waited) / 3)
 
 
 def test_events_reach_the_engine_at_their_times() -> None:

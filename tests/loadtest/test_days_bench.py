@@ -12,4 +12,4 @@ def test_the_core_alone_plays_the_same_visits() -> None:
     per_s, held = whole(run := campaign(3000))
     assert per_s > 0.0
     assert len(held) == 2
-    assert run.learned_share == 0.9
+    assert run.learned_share < 0.1  # of 3,000 visitors the gate has not seen enough
