@@ -58,6 +58,16 @@ def nowhere() -> pb.GetReportResponse:
     return report
 
 
+def restless() -> pb.GetReportResponse:
+    """As many moves of the ramp as are kept, by turns."""
+    report = campaign()
+    del report.ramp.moves[:]
+    for number in range(50):
+        state = pb.RAMP_STATE_RUNNING if number % 2 else pb.RAMP_STATE_WAITING
+        report.ramp.moves.add(time=at(1.2 * number), state=state, reason=f"look {number}", actor="gate")
+    return report
+
+
 def anew() -> pb.GetReportResponse:
     """Measured anew on day 30, after five days without a visitor; two policies have no number."""
     report = campaign()
@@ -82,6 +92,7 @@ CASES: dict[str, Callable[[], pb.GetReportResponse]] = {
     "as many and as long names as there may be": largest,
     "no overlap": nowhere,
     "measured anew": anew,
+    "fifty moves": restless,
     "nothing yet": lambda: pb.GetReportResponse(placement="home-hero"),
 }
 

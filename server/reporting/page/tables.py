@@ -10,6 +10,9 @@ from server.reporting.page.markup import Markup, element, join
 from server.reporting.page.stacks import OTHERS, coloured
 from server.reporting.page.words import ARM_STATES, STATES, colour, moment
 
+MOVES_SHOWN = 8
+"""Moves of a ramp that are seen at once; those before are a click away."""
+
 
 def table(name: str, heads: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1) -> Markup:
     """Return a table that scrolls by itself where it is wider than the screen.
@@ -146,12 +149,16 @@ def features(report: pb.GetReportResponse, unit: Unit) -> Markup:
 
 
 def moves(report: pb.GetReportResponse) -> Markup:
-    """Return the ramp's history, latest first; numbers are those of the flags in the plot of shares."""
+    """Return the ramp's history, latest first; numbers are those of the lines in the plot of shares."""
+    heads = ("", "when", "from then on", "who", "why")
     rows = [
         (str(number), moment(move.time), STATES.get(move.state, ""), move.actor, move.reason)
         for number, move in enumerate(report.ramp.moves, start=1)
     ]
-    return table("moves", ("", "when", "from then on", "who", "why"), reversed(rows), 5)
+    rows.reverse()
+    earlier = table("earlier moves", heads, rows[MOVES_SHOWN:], 5)
+    folds = [folded("All moves before", earlier)] if rows[MOVES_SHOWN:] else []
+    return join([table("moves", heads, rows[:MOVES_SHOWN], 5), *folds])
 
 
 def gate(found: pb.GateStatus, unit: Unit) -> Markup:
