@@ -1,44 +1,57 @@
-"""A report as text for a person."""
+"""A report as text for a person: sentences first, then the tables behind them."""
+
+from collections.abc import Iterator
 
 from google.protobuf.json_format import MessageToDict
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from server.pb import bandit_pb2 as pb
-from server.reporting.numbers import count, instead, kind_name, share, unit_of
+from server.reporting import view_tables as tables
+from server.reporting.numbers import unit_of
+
+TABLES = (tables.policies, tables.events, tables.arms, tables.preferences, tables.features, tables.days)
+"""In the order of the text; the ladder's sentences stand after the policies, the ramp's moves at the end."""
 
 
 def show(report: pb.GetReportResponse, console: Console) -> None:
     """Print a report."""
-    console.print(Text(_heading(report)))
     unit = unit_of(report)
-    table = Table(box=None, pad_edge=False)
-    for name in ("policy", "kind", "share", "served", "value", "interval", "uplift", "interval", "worth"):
-        table.add_column(name, justify="left" if name in {"policy", "kind"} else "right")
-    for policy in report.policies:
-        value = policy.value if policy.HasField("value") else None
-        uplift = policy.uplift if policy.HasField("uplift") else None
-        table.add_row(
-            policy.name, kind_name(policy.kind), share(policy.share), count(policy.served),
-            *((unit.value(value.mean), unit.span(value)) if value else (instead(policy), "")),
-            *((unit.gain(uplift.mean), unit.gain_span(uplift)) if uplift else ("", "")),
-            count(policy.effective_size),
-        )  # fmt: skip
-    console.print(table)
-    for policy in report.policies:
-        if policy.weight_alarm:
-            text = (
-                f"{policy.name}: the weights do not average to 1: do not believe its values, and report this"
-            )
-            console.print(Text(text, style="bold red"))
-    for step in report.ladder:
-        console.print(Text(step.sentence))
+    console.print(Text(_heading(report)))
+    if report.next_step:
+        console.print(Text(f"Ramp: {report.next_step}"))
+    for build in TABLES:
+        found = build(report, unit)
+        if found is not None:
+            console.print(Text(f"\n{found.title}", style="bold"))
+            console.print(found.table)
+            for line in found.notes:
+                console.print(Text(line))
+        if build is tables.policies:
+            _judgements(report, console)
+    if report.ramp.moves:
+        console.print(Text("\nwhat the ramp did", style="bold"))
+        for line in tables.moves(report):
+            console.print(Text(line))
 
 
 def document(report: pb.GetReportResponse) -> dict[str, object]:
     """The report for programs: the message's fields by their names."""
     return MessageToDict(report, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
+
+
+def _judgements(report: pb.GetReportResponse, console: Console) -> None:
+    for line in _alarms(report):
+        console.print(Text(line, style="bold red"))
+    for step in report.ladder:
+        console.print(Text(step.sentence))
+
+
+def _alarms(report: pb.GetReportResponse) -> Iterator[str]:
+    for policy in report.policies:
+        if policy.weight_alarm:
+            name = policy.name
+            yield f"{name}: the weights do not average to 1: do not believe its values, and report this"
 
 
 def _heading(report: pb.GetReportResponse) -> str:
