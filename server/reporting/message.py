@@ -3,8 +3,6 @@
 from collections.abc import Iterable
 from datetime import date
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from bandit.config import ArmState, PolicyKind
 from bandit.ladder import Step
 from bandit.placement import PlacementState
@@ -12,6 +10,8 @@ from bandit.report import EventEstimate, PolicyReport, report
 from bandit.report_days import ArmReport, DayReport, EventCount
 from bandit.sequences import Interval
 from server.pb import bandit_pb2 as pb
+from server.reporting.next_step import next_step
+from server.reporting.ramp_message import interval_message, ramp_message, timestamp
 
 POLICY_KINDS = {
     PolicyKind.STATIC: pb.POLICY_KIND_STATIC,
@@ -32,16 +32,18 @@ _FIRST_DAY = date(1970, 1, 1).toordinal()
 
 def report_message(state: PlacementState, now_us: int) -> pb.GetReportResponse:
     """The message of a placement's report at `now_us`."""
-    found = report(state, now_us)
+    found, ramp = report(state, now_us), ramp_message(state, now_us)
     return pb.GetReportResponse(
         placement=found.placement,
-        begin_time=_timestamp(found.began_us) if found.decisions else None,
+        begin_time=timestamp(found.began_us) if found.decisions else None,
         decisions=found.decisions,
         confidence=found.confidence,
         min_exposures=found.min_exposures,
         policies=[_policy(policy) for policy in found.policies],
         ladder=[_step(step) for step in found.ladder],
-        time=_timestamp(now_us),
+        time=timestamp(now_us),
+        ramp=ramp,
+        next_step=next_step(state, ramp, now_us),
         arms=[_arm(arm) for arm in found.arms],
         days=[_day(day) for day in found.days],
         features=[pb.FeatureReport(**feature._asdict()) for feature in found.features],
@@ -113,8 +115,4 @@ def _counts(events: Iterable[EventCount]) -> list[pb.EventCount]:
 
 
 def _interval(interval: Interval | None) -> pb.Interval | None:
-    return None if interval is None else pb.Interval(**interval._asdict())
-
-
-def _timestamp(time_us: int) -> Timestamp:
-    return Timestamp(seconds=time_us // 1_000_000, nanos=time_us % 1_000_000 * 1000)
+    return None if interval is None else interval_message(interval)

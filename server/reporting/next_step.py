@@ -48,9 +48,8 @@ def _running(state: PlacementState, ramp: pb.RampStatus, now_us: int) -> str:
 def _wanted(gate: pb.GateStatus) -> str:
     """Say what a gate waits for: decisions, else what it concluded."""
     if gate.exposures < gate.min_exposures:
-        return (
-            f"{count(gate.exposures)} of {count(gate.min_exposures)} learned decisions whose window has passed"
-        )
+        seen = f"{count(gate.exposures)} of {count(gate.min_exposures)}"
+        return f"{seen} learned decisions whose window has passed"
     return gate.sentence
 
 

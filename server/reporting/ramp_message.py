@@ -24,11 +24,11 @@ def ramp_message(state: PlacementState, now_us: int) -> pb.RampStatus | None:
     start_us, end_us = start_of(ramp, state.started_us), end_of(ramp, state.started_us, now_us, clock)
     return pb.RampStatus(
         share=state.share(now_us),
-        start_time=None if start_us is None else _timestamp(start_us),
+        start_time=None if start_us is None else timestamp(start_us),
         state=RAMP_STATES[clock.status],
         moves=[
             pb.RampMove(
-                time=_timestamp(move.time_us),
+                time=timestamp(move.time_us),
                 state=RAMP_STATES[move.status],
                 reason=move.reason,
                 actor=move.actor,
@@ -36,7 +36,7 @@ def ramp_message(state: PlacementState, now_us: int) -> pb.RampStatus | None:
             for move in clock.moves
         ],
         to=ramp.share_to,
-        end_time=None if end_us is None else _timestamp(end_us),
+        end_time=None if end_us is None else timestamp(end_us),
         gate=None if state.gate is None else _gate(state.gate, static=clock.status is RampStatus.STATIC),
     )
 
@@ -46,9 +46,9 @@ def _gate(gate: GateState, *, static: bool) -> pb.GateStatus:
     look = gate.look
     if look is None:
         return message
-    message.time.CopyFrom(_timestamp(look.time_us))
+    message.time.CopyFrom(timestamp(look.time_us))
     if not static:
-        message.next_time.CopyFrom(_timestamp(gate.due_us))
+        message.next_time.CopyFrom(timestamp(gate.due_us))
     message.exposures, message.sentence = look.exposures, look.sentence
     if look.static_value is not None:
         message.static_value = look.static_value
@@ -63,5 +63,6 @@ def interval_message(interval: Interval) -> pb.Interval:
     return pb.Interval(**interval._asdict())
 
 
-def _timestamp(time_us: int) -> Timestamp:
+def timestamp(time_us: int) -> Timestamp:
+    """The message of a time."""
     return Timestamp(seconds=time_us // 1_000_000, nanos=time_us % 1_000_000 * 1000)

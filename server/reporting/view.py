@@ -20,6 +20,8 @@ def show(report: pb.GetReportResponse, console: Console) -> None:
     console.print(Text(_heading(report)))
     if report.next_step:
         console.print(Text(f"Ramp: {report.next_step}"))
+    if report.ramp.gate.sentence and report.ramp.gate.sentence not in report.next_step:
+        console.print(Text(f"Gate: {report.ramp.gate.sentence}"))
     for build in TABLES:
         found = build(report, unit)
         if found is not None:
@@ -30,7 +32,7 @@ def show(report: pb.GetReportResponse, console: Console) -> None:
         if build is tables.policies:
             _judgements(report, console)
     if report.ramp.moves:
-        console.print(Text("\nwhat the ramp did", style="bold"))
+        console.print(Text("\nWhat the ramp did", style="bold"))
         for line in tables.moves(report):
             console.print(Text(line))
 

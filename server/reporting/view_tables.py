@@ -105,7 +105,9 @@ def features(report: pb.GetReportResponse, unit: Unit) -> Found | None:
         for feature in report.features[:ROWS_MAX]
     ]
     idle = [feature.name for feature in report.features if feature.importance <= feature.chance]
-    notes = _left(len(report.features)) + ([f"No more than chance: {', '.join(idle)}."] if idle else [])
+    notes = _left(len(report.features)) + (
+        [f"No more than chance so far: {', '.join(idle)}."] if idle else []
+    )
     title = "How much each feature changes which arm is best, R per decision"
     return Found(title, _table(("feature", "matters", "by chance"), rows), notes)
 

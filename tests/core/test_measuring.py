@@ -81,6 +81,37 @@ def test_the_sums_are_those_of_the_records(deferred: bool) -> None:
     assert np.count_nonzero(measurement.routed) == 3
 
 
+@pytest.mark.parametrize("deferred", [False, True])
+def test_an_event_is_measured_by_its_own_values(deferred: bool) -> None:
+    """Of each policy Σ w V / n, with V the sum of a repeatable event's values, clipped by nothing."""
+    world = World(p=SCOPED)
+    rng = np.random.default_rng(2)
+    for i in range(400):
+        world.now += SECOND
+        choice = world.choose(unit=f"u{i % 50}", categories={"platform": "web"}, deferred=deferred)
+        for order in range(int(rng.integers(3))):
+            world.reward(choice, "purchase", float(rng.integers(1, 1_000)), f"order-{order}")
+        if rng.random() < 0.3:
+            world.reward(choice, "visit")
+    made: dict[int, Decision] = {}
+    values: dict[str, dict[int, float]] = {"purchase": {}, "visit": {}}
+    for record in world.journal:
+        if isinstance(record, Rewarded):
+            counter = record.decision.counter
+            made[counter] = record.decision
+            values[record.event][counter] = values[record.event].get(counter, 0.0) + record.value
+    measurement = world.state().measuring.epoch.measurement
+    for number, found in enumerate(values.values()):
+        event = measurement.of_event(number)
+        weights = {counter: np.array(d.probabilities) / d.propensity for counter, d in made.items()}
+        expected = sum(weights[counter] * value for counter, value in found.items()) / measurement.decisions
+        for policy in range(5):
+            value, uplift = event.value(policy), event.uplift(policy)
+            assert value is not None
+            assert value.mean == pytest.approx(expected[policy])
+            assert policy == 0 or (uplift and uplift.mean == pytest.approx(expected[policy] - expected[0]))
+
+
 def test_weights_average_to_one_while_policies_learn() -> None:
     """E[w] = 1 whatever the policies do: that is what an alarm is about."""
     world = World(p=SCOPED)
