@@ -104,7 +104,8 @@ def test_an_event_is_measured_by_its_own_values(deferred: bool) -> None:
     for number, found in enumerate(values.values()):
         event = measurement.of_event(number)
         weights = {counter: np.array(d.probabilities) / d.propensity for counter, d in made.items()}
-        expected = sum(weights[counter] * value for counter, value in found.items()) / measurement.decisions
+        earned = np.array([weights[counter] * value for counter, value in found.items()])
+        expected = earned.sum(axis=0) / measurement.decisions
         for policy in range(5):
             value, uplift = event.value(policy), event.uplift(policy)
             assert value is not None
