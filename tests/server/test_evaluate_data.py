@@ -26,6 +26,7 @@ from server.replays.mapping import read_mapping
 from tests.clients.test_studies import EXAMPLES, ROOT, hillstrom
 from tests.core.world import Document, simple
 from tests.server.evaluated import command
+from tests.server.training import targeted
 
 CAMPAIGNS = {"all": 80, "men": 34, "women": 46}
 """Of the Open Bandit data, with their items."""
@@ -212,6 +213,15 @@ def test_a_csv_log_without_propensities_must_look_uniform(folder: Path) -> None:
     assert "has no propensities ($.propensity of the mapping names their column)" in output
     assert "of the rows, 50.0% expected" in output
     assert "replay" not in output
+
+
+def test_a_csv_log_without_propensities_may_not_look_targeted(folder: Path) -> None:
+    """Half of all saw each arm, yet web saw one of them more: refused, with the column."""
+    write_mapping(folder)
+    code, output = run(folder, targeted(2000))
+    assert code == ExitCode.FAILURE
+    assert "in the column 'platform=" in output
+    assert "arms were not drawn at random" in output
 
 
 @pytest.mark.parametrize(
