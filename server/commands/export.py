@@ -6,8 +6,7 @@ import click
 
 from bandit.config.units import TIME_FORM, parse_time
 from server.exit_codes import ExitCode, StartError
-
-INSTALL = "pip install 'banditd[export]'"
+from server.exporting import INSTALL
 
 
 class TimeType(click.ParamType[int]):

@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from bandit.config import Config, Placement
-from server.commands.export import INSTALL
 from server.exit_codes import ExitCode, StartError
+from server.exporting import INSTALL
 from server.logged import rows
 from server.logged.logs import Loaded
 from server.replays.mapping import read_mapping
