@@ -44,8 +44,10 @@ GLOSSARY = {
     "routed uplift": "The same by the decisions alone that the policy and static served themselves, as in a "
     "plain A/B test: less sure, and a check on the other.",
     "share": "The part of the units in the ramp's scope that a policy serves.",
-    "ramp": "The way on which the learned policies' share grows, by the calendar.",
-    "gate": "Looks at the ramp again and again, and takes it back to static when learning costs too much.",
+    "ramp": "The way on which the learned policies' share grows: by the calendar, and no further than its "
+    "gate lets it.",
+    "gate": "Looks at what learned policies earn, holds the ramp until it has seen enough, and takes it back "
+    "to static when learning costs too much.",
     "TOO_FEW": "Fewer decisions than are needed before there are intervals.",
     "NO_OVERLAP": "The policy chooses arms that are never shown, so nothing can be said of its value.",
     "by chance": "How much a feature would seem to matter by chance alone, if it did not matter at all.",
