@@ -330,7 +330,7 @@ class GetReportRequest(_message.Message):
     def __init__(self, placement: _Optional[str] = ...) -> None: ...
 
 class GetReportResponse(_message.Message):
-    __slots__ = ("placement", "begin_time", "decisions", "confidence", "min_exposures", "policies", "ladder", "time", "ramp", "next_step", "arms", "days", "features")
+    __slots__ = ("placement", "begin_time", "decisions", "confidence", "min_exposures", "policies", "ladder", "time", "ramp", "next_step", "arms", "days", "features", "owner")
     PLACEMENT_FIELD_NUMBER: _ClassVar[int]
     BEGIN_TIME_FIELD_NUMBER: _ClassVar[int]
     DECISIONS_FIELD_NUMBER: _ClassVar[int]
@@ -344,6 +344,7 @@ class GetReportResponse(_message.Message):
     ARMS_FIELD_NUMBER: _ClassVar[int]
     DAYS_FIELD_NUMBER: _ClassVar[int]
     FEATURES_FIELD_NUMBER: _ClassVar[int]
+    OWNER_FIELD_NUMBER: _ClassVar[int]
     placement: str
     begin_time: _timestamp_pb2.Timestamp
     decisions: int
@@ -357,7 +358,8 @@ class GetReportResponse(_message.Message):
     arms: _containers.RepeatedCompositeFieldContainer[ArmReport]
     days: _containers.RepeatedCompositeFieldContainer[DayReport]
     features: _containers.RepeatedCompositeFieldContainer[FeatureReport]
-    def __init__(self, placement: _Optional[str] = ..., begin_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., decisions: _Optional[int] = ..., confidence: _Optional[float] = ..., min_exposures: _Optional[int] = ..., policies: _Optional[_Iterable[_Union[PolicyReport, _Mapping]]] = ..., ladder: _Optional[_Iterable[_Union[LadderStep, _Mapping]]] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ramp: _Optional[_Union[RampStatus, _Mapping]] = ..., next_step: _Optional[str] = ..., arms: _Optional[_Iterable[_Union[ArmReport, _Mapping]]] = ..., days: _Optional[_Iterable[_Union[DayReport, _Mapping]]] = ..., features: _Optional[_Iterable[_Union[FeatureReport, _Mapping]]] = ...) -> None: ...
+    owner: str
+    def __init__(self, placement: _Optional[str] = ..., begin_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., decisions: _Optional[int] = ..., confidence: _Optional[float] = ..., min_exposures: _Optional[int] = ..., policies: _Optional[_Iterable[_Union[PolicyReport, _Mapping]]] = ..., ladder: _Optional[_Iterable[_Union[LadderStep, _Mapping]]] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ramp: _Optional[_Union[RampStatus, _Mapping]] = ..., next_step: _Optional[str] = ..., arms: _Optional[_Iterable[_Union[ArmReport, _Mapping]]] = ..., days: _Optional[_Iterable[_Union[DayReport, _Mapping]]] = ..., features: _Optional[_Iterable[_Union[FeatureReport, _Mapping]]] = ..., owner: _Optional[str] = ...) -> None: ...
 
 class ArmReport(_message.Message):
     __slots__ = ("id", "state", "weight", "exposures", "reward", "events", "shown_by_policy")

@@ -35,6 +35,7 @@ def report_message(state: PlacementState, now_us: int) -> pb.GetReportResponse:
     found, ramp = report(state, now_us), ramp_message(state, now_us)
     return pb.GetReportResponse(
         placement=found.placement,
+        owner=state.config.owner,
         begin_time=timestamp(found.began_us) if found.decisions else None,
         decisions=found.decisions,
         confidence=found.confidence,

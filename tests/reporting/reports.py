@@ -56,7 +56,11 @@ def campaign(
     """A ramp of 60 days to 90 %, which was held for four days, and ran for `length` of them."""
     luck = random.Random(seed)
     found = pb.GetReportResponse(
-        placement="home-hero", decisions=length * VISITS, confidence=0.95, min_exposures=2_000
+        placement="home-hero",
+        owner="onsite-crm",
+        decisions=length * VISITS,
+        confidence=0.95,
+        min_exposures=2_000,
     )
     found.begin_time.CopyFrom(at(0))
     found.time.CopyFrom(at(length - 0.2))
@@ -174,9 +178,7 @@ def _ramp(found: pb.GetReportResponse, length: int) -> None:
     gate.uplift.CopyFrom(interval(0.0561, 0.0101))
     gate.week_uplift.CopyFrom(interval(0.0702, 0.0233))
     gate.sentence = "goes on: learned policies earn +0.0561 a decision more (+0.0511 to +0.0612)"
-    found.next_step = (
-        "the share grows by 1.4% a day and reaches 90.0% on 2026-11-26, unless the gate holds it"
-    )
+    found.next_step = "running: 84.3% now, 85.7% tomorrow, 90.0% on 2026-11-26"
 
 
 def _ladder(found: pb.GetReportResponse) -> None:

@@ -82,6 +82,7 @@ def test_the_sentences_are_the_reports() -> None:
     """The ladder's, the next step, the gate's, and the reasons of the ramp's moves, to the letter."""
     report = campaign()
     found = Parsed(page(report))
+    assert "banditd report for onsite-crm" in found.text
     for step in report.ladder:
         assert step.sentence.rpartition(": ")[2] in found.text
     for sentence in (
@@ -97,12 +98,12 @@ def test_nothing_measured_yet_is_said() -> None:
     found = Parsed(page(pb.GetReportResponse(placement="home-hero", confidence=0.95, min_exposures=2_000)))
     assert found.plots == {}
     assert "Nothing was measured yet." in found.text
-    assert "No ramp: static serves everyone." in found.text
+    assert "none: static serves everyone" in found.text
 
 
 def hostile(report: pb.GetReportResponse, name: str) -> pb.GetReportResponse:
     """The report with everything that has a name called `name`."""
-    report.placement = report.next_step = report.ramp.gate.sentence = name
+    report.placement = report.owner = report.next_step = report.ramp.gate.sentence = name
     for policy in report.policies:
         policy.name = name
     for estimate in (found for policy in report.policies for found in policy.events):

@@ -3,14 +3,16 @@
 from server.pb import bandit_pb2 as pb
 from server.reporting.numbers import count, share
 from server.reporting.page.markup import Markup, element, join
-from server.reporting.page.words import STATES, moment
+from server.reporting.page.words import moment
 
 
 def head(report: pb.GetReportResponse) -> Markup:
     """Return the placement, the ladder's sentences and the ramp."""
     return element(
         "header",
-        element("p", "banditd report", class_="kicker"),
+        element(
+            "p", f"banditd report for {report.owner}" if report.owner else "banditd report", class_="kicker"
+        ),
         element("h1", report.placement),
         element("p", _measured(report)),
         _ladder(report),
@@ -49,25 +51,24 @@ def _ladder(report: pb.GetReportResponse) -> Markup:
 
 
 def _ramp(report: pb.GetReportResponse) -> Markup:
-    if not report.HasField("ramp"):
-        return element("p", "No ramp: static serves everyone.", *_next(report), class_="ramp")
-    ramp = report.ramp
-    state = STATES.get(ramp.state, "")
-    words = f"Learned policies serve {share(ramp.share)} of the units in scope; the ramp is {state}"
-    if ramp.HasField("end_time"):
-        words += f", and reaches {share(ramp.to)} on {moment(ramp.end_time)} if nothing stops it"
-    else:
-        words += f"; its end is {share(ramp.to)}"
-    meter = element(
-        "div",
-        element("i", class_="to", style=f"width:{ramp.to:.2%}"),
-        element("i", class_="now", style=f"width:{ramp.share:.2%}"),
-        class_="meter",
-        role="img",
-        aria_label=f"{share(ramp.share)} of {share(ramp.to)}",
-    )
-    return element("div", element("p", f"{words}."), meter, *_next(report), class_="ramp")
+    """Return what comes next, how far the ramp is, and what its gate concluded."""
+    parts = [_said("Ramp", report.next_step or "none: static serves everyone")]
+    if report.HasField("ramp"):
+        ramp = report.ramp
+        now, end = share(ramp.share), share(ramp.to)
+        words = f"Learned policies serve {now} of the units in scope; the ramp ends at {end}."
+        meter = element(
+            "div",
+            element("i", class_="to", style=f"width:{ramp.to:.2%}"),
+            element("i", class_="now", style=f"width:{ramp.share:.2%}"),
+            class_="meter",
+            aria_hidden="true",
+        )
+        parts += [meter, element("p", words, class_="small")]
+        if ramp.gate.sentence and ramp.gate.sentence not in report.next_step:
+            parts.append(_said("Gate", ramp.gate.sentence))
+    return element("div", *parts, class_="ramp")
 
 
-def _next(report: pb.GetReportResponse) -> list[Markup]:
-    return [element("p", element("b", "Next: "), report.next_step)] if report.next_step else []
+def _said(who: str, words: str) -> Markup:
+    return element("p", element("b", f"{who}: "), words)
