@@ -118,7 +118,8 @@ def _reward(state: State, record: Rewarded, held: bool) -> None:
     totals[event] = has
     after = _earned(at, totals)
     if after != before:
-        placement.credit(at.arm, at.stratum, at.x, decision.time_us, (before, after))
+        arrival = placement.events[event], record.time_us - decision.time_us
+        placement.credit(at.arm, at.stratum, at.x, decision.time_us, (before, after), arrival)
     placement.measure_credit(decision, at.schema, at.arm, event, (value or 0.0, has), (before, after))
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from bandit.arrivals import Arrivals
 from bandit.config import ArmState, Config, Placement, Problem, measured_id
 from bandit.counters import Counters
 from bandit.features import column_meanings
@@ -12,8 +13,9 @@ from bandit.limits import EVENTS_MAX
 from bandit.measurement import Measurement
 from bandit.measuring import Epoch, Measuring
 from bandit.placement import PlacementState
+from bandit.policies.linear import priors
 from bandit.ramp import Move, RampStatus
-from bandit.strata import audiences_differ
+from bandit.strata import Strata, audiences_differ, same_ring
 from bandit.tally import Forgetting
 
 
@@ -86,6 +88,7 @@ def migrated(held: PlacementState, config: Placement, now_us: int) -> PlacementS
     columns = _positions(column_meanings(config), column_meanings(old))
     tally = held.tally.rearranged(arms, columns)
     strata = held.strata.rearranged(old, config, arms)
+    arrivals = _arrivals(held, config, arms, columns, strata, float(held.tally.n.sum() - tally.n.sum()))
     forgetting = held.forgetting
     if forgetting.half_life_us != (config.half_life_us or 0):
         forgetting = Forgetting.starting(config.half_life_us, now_us)
@@ -93,9 +96,11 @@ def migrated(held: PlacementState, config: Placement, now_us: int) -> PlacementS
         tally.scale(factor)
         for stratum in strata:
             stratum.scale(factor)
+        if arrivals is not None:
+            arrivals.scale(factor)
     state = PlacementState(
         config, now_us, tally=tally, strata=strata, forgetting=forgetting,
-        measuring=_measuring(held, config, now_us), replaying=held.replaying,
+        measuring=_measuring(held, config, now_us), arrivals=arrivals, replaying=held.replaying,
     )  # fmt: skip
     held.history.end_before(now_us)
     policies = _positions(_policies(config), _policies(old))
@@ -123,6 +128,15 @@ def _measuring(held: PlacementState, config: Placement, now_us: int) -> Measurin
             gate.carry(held.gate)
         return Measuring(policies, events, held.measuring.epoch, gate)
     return Measuring(policies, events, Epoch(b"", now_us, Measurement.zeros(policies, events)), gate)
+
+
+def _arrivals(
+    held: PlacementState, config: Placement, arms: list[int], columns: list[int], strata: Strata, lost: float
+) -> Arrivals | None:
+    """Return what is still expected of the arms of both; None: what comes begins anew."""
+    if held.arrivals is None or not same_ring(held.config, config):
+        return None
+    return held.arrivals.rearranged(arms, columns if priors(config) else [], held.strata, strata, lost)
 
 
 def _positions(new: Sequence[object], old: Sequence[object]) -> list[int]:

@@ -9,11 +9,14 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from bandit.kernels.linear import DRIFT, FIT, PRIOR, SCALE, credit, expose, refresh
+from bandit.kernels.linear import DRIFT, FIT, MISSING, PRIOR, SCALE, credit, expose, refresh
 from bandit.tally import Floats, Tally
 
 _SCALE_MAX = 2.0**20
 """Of an arm that was not looked at over several pauses: it is stale anyway, and must stay finite."""
+_NOTHING = np.zeros((0, 0))
+_FOLLOW_OPERATIONS = 2**19
+"""Of factorising arms within one exposure: a millisecond."""
 
 
 class LinearModel:
@@ -35,40 +38,71 @@ class LinearModel:
         """The largest relative error that a refactorisation has found so far."""
         return float(self.upkeep[:, DRIFT].max())
 
-    def refresh(self, tally: Tally, arm: int, scale: float) -> None:
-        """Factorise one arm afresh: see `kernels.linear.refresh`."""
-        refresh(tally.moments[arm], self.posterior[arm], self.upkeep[arm], scale)
+    def refresh(self, tally: Tally, arm: int, scale: float, awaited: Floats | None = None) -> None:
+        """Factorise one arm afresh, without what is `awaited` (d, d): see `kernels.linear.refresh`."""
+        less, corrected = (_NOTHING, False) if awaited is None else (awaited, True)
+        refresh(tally.moments[arm], self.posterior[arm], self.upkeep[arm], scale, less, corrected)
 
 
 class LinearModels:
     """The models of one tally by prior precision: none, one or several. They learn as the tally does.
 
-    `posterior` (models, arms, d + 1, d) and `upkeep` (models, arms, 5) hold all, in the order of `by_prior`.
+    `posterior` (models, arms, d + 1, d) and `upkeep` (models, arms, 6) hold all, in the order of `by_prior`.
+    `awaited` (arms, d, d) is the part of A whose reward is still expected: what is `corrected` goes without.
     """
 
-    __slots__ = ("_turn", "by_prior", "posterior", "upkeep")
+    __slots__ = ("_due", "_turn", "awaited", "by_prior", "corrected", "posterior", "upkeep")
 
-    def __init__(self, priors: Iterable[float], tally: Tally, scale: float) -> None:
+    def __init__(
+        self, priors: Iterable[float], tally: Tally, scale: float, awaited: Floats | None = None,
+        *, corrected: bool = False,
+    ) -> None:  # fmt: skip
         priors = sorted(set(priors))
         arms, columns = tally.b.shape
         self.posterior = np.zeros((len(priors), arms, columns + 1, columns))
-        self.upkeep = np.zeros((len(priors), arms, 5))
+        self.upkeep = np.zeros((len(priors), arms, 6))
         self.upkeep[..., SCALE] = scale
         self._turn = 0
+        self._due: list[int] = []
+        self.awaited = np.zeros((arms, 0, 0)) if awaited is None else awaited
+        self.corrected = corrected
         self.by_prior: dict[float, LinearModel] = {}
         for prior, posterior, upkeep in zip(priors, self.posterior, self.upkeep, strict=True):
             model = self.by_prior[prior] = LinearModel(posterior, upkeep)
             model.inverse[:] = np.eye(columns) / prior
             upkeep[:, PRIOR] = prior
             for arm in np.flatnonzero(tally.n):  # an arm never shown is at its prior already
-                model.refresh(tally, int(arm), scale)
+                model.refresh(tally, int(arm), scale, self._awaited_of(int(arm)))
         self.upkeep[..., DRIFT] = 0.0  # the first factorisation replaces the prior: that is not drift
 
-    def expose(self, tally: Tally, arm: int, x: bytes, weight: float, scale: float) -> None:
+    def expose(
+        self, tally: Tally, arm: int, x: bytes, weight: float, scale: float, late: float = 0.0
+    ) -> None:
         """Count an exposure of `arm` to x in the tally and the models: see `kernels.linear.expose`."""
         self._turn = expose(
-            tally.sums, tally.moments, self.posterior, self.upkeep, arm, x, weight, scale, self._turn
-        )
+            tally.sums, tally.moments, self.posterior, self.upkeep, self.awaited, arm, x, weight, scale, late,
+            self.corrected, self._turn,
+        )  # fmt: skip
+        if self._due:
+            self._follow(tally)
+
+    def correct(self, *, corrected: bool) -> None:
+        """Follow a change of `awaited`, over the next exposures."""
+        self.corrected = corrected
+        self._due = list(range(len(self.awaited))) if self.by_prior else []
+
+    def _follow(self, tally: Tally) -> None:
+        """Factorise some arms that are due: few of them where that takes long."""
+        for _ in range(max(1, _FOLLOW_OPERATIONS // tally.b.shape[1] ** 3)):
+            if not self._due:
+                return
+            arm = self._due.pop()
+            for model in self.by_prior.values():
+                scale = float(model.upkeep[arm, SCALE])
+                model.refresh(tally, arm, scale, self._awaited_of(arm))
+
+    def _awaited_of(self, arm: int) -> Floats | None:
+        return self.awaited[arm] if self.corrected else None
 
     def credit(self, tally: Tally, arm: int, x: bytes, weight: float, reward: tuple[float, float]) -> None:
         """Move a decision's R from `reward[0]` to `reward[1]`, in the tally and the models."""
@@ -79,3 +113,4 @@ class LinearModels:
         """Follow `tally.scale`: the tally shrank by `factor`, so the scale that multiplies it grows."""
         self.upkeep[..., SCALE] = np.minimum(self.upkeep[..., SCALE], _SCALE_MAX) / factor
         self.upkeep[..., FIT] *= factor
+        self.upkeep[..., MISSING] *= factor

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from bandit.arrivals import Arrivals
 from bandit.config import ArmState, ExposureMode, Placement, PolicyKind, measured_id
 from bandit.config.ramp import FROM_DEFAULT
 from bandit.counters import Counters
@@ -36,7 +37,8 @@ class PlacementState:
     `models` and the strata's pmfs are derived. `events` gives each event ever configured its ledger number.
     `takes_rewards` by arm, `context_free` by policy; `retired` are the arm ids that may not come back.
     `deferring`: every exposure waits for its event. `born_us`: when it was first configured; `started_us`:
-    its first exposure under a ramp, None before; `latest_us`: its latest exposure's decision.
+    its first exposure under a ramp, None before; `latest_us`: its latest exposure's decision. `arrivals`:
+    what is still expected of recent exposures, None where rewards are not waited for.
 
     While `replaying`, nothing is derived and nothing can be drawn: `derive` ends that.
     """
@@ -44,7 +46,7 @@ class PlacementState:
     def __init__(
         self, config: Placement, now_us: int, *,
         tally: Tally | None = None, strata: Strata | None = None, forgetting: Forgetting | None = None,
-        measuring: Measuring | None = None, replaying: bool = False,
+        measuring: Measuring | None = None, arrivals: Arrivals | None = None, replaying: bool = False,
     ) -> None:  # fmt: skip
         self.config = config
         self.encoder = Encoder(config)
@@ -73,6 +75,7 @@ class PlacementState:
         self._measured = b""
         self._measured_before: dict[bytes, bytes] = {}
         self._policies: dict[bytes, list[int]] = {}
+        self.arrivals = arrivals or Arrivals.of(config, self.tally, now_us)
         self.replaying = replaying
         self._derive(() if replaying else priors(config))
 
@@ -82,7 +85,12 @@ class PlacementState:
         self._derive(priors(self.config))
 
     def _derive(self, by_prior: Iterable[float]) -> None:
-        models = LinearModels(by_prior, self.tally, self.forgetting.scale(self.latest_us))
+        scale, arrivals = self.forgetting.scale(self.latest_us), self.arrivals
+        if arrivals is None:
+            models = LinearModels(by_prior, self.tally, scale)
+        else:
+            models = LinearModels(by_prior, self.tally, scale, arrivals.moments, corrected=arrivals.known)
+            arrivals.derive(self.latest_us, self.tally, self.strata, scale)
         self.models = models
         self._learned = self.tally.sums, models.posterior, models.upkeep, plan(self.config, self.router)
 
@@ -139,9 +147,16 @@ class PlacementState:
         """Count an exposure of a decision of `time_us`; `stratum` None: it teaches nothing context-free."""
         self.latest_us = max(self.latest_us, time_us)  # a deferred exposure's decision lies in the past
         weight, scale = self._weighed(time_us) if self.forgetting.half_life_us else (1.0, 1.0)
-        self.models.expose(self.tally, arm, x, weight, scale)
+        arrivals, late = self.arrivals, 0.0
+        if arrivals is not None:
+            if time_us >= arrivals.due_us:
+                self._step(arrivals)
+            late = weight * arrivals.late
+            if stratum is None:
+                arrivals.others.expose(arm, weight, time_us)
+        self.models.expose(self.tally, arm, x, weight, scale, late)
         if stratum is not None:
-            stratum.expose(arm, weight)
+            stratum.expose(arm, weight, time_us)
         self.counters.exposures[arm] += 1
         if self.started_us is None:
             self.started_us = max(time_us, self.latest_us)  # a confirmed decision may be older than the ramp
@@ -207,13 +222,19 @@ class PlacementState:
             self.measuring.credit(decision, measured, share, reward, number, value)
 
     def credit(
-        self, arm: int, stratum: Stratum | None, x: bytes, time_us: int, reward: tuple[float, float]
-    ) -> None:
-        """Move the R of a decision of `time_us` from `reward[0]` to `reward[1]`."""
+        self, arm: int, stratum: Stratum | None, x: bytes, time_us: int, reward: tuple[float, float],
+        arrival: tuple[int, int] | None = None,
+    ) -> None:  # fmt: skip
+        """Move the R of a decision of `time_us` from `reward[0]` to `reward[1]`.
+
+        `arrival`: the number of the event that did it, and how long after the decision it came.
+        """
         weight = self.forgetting.weight(time_us)
         self.models.credit(self.tally, arm, x, weight, reward)
         if stratum is not None:
-            stratum.credit(arm, weight, reward)
+            stratum.credit(arm, weight, reward, time_us)
+        if self.arrivals is not None and arrival is not None:
+            self.arrivals.delays.credit(*arrival, weight, time_us, reward[1] - reward[0])
         self.counters.reward_sum[arm] += reward[1] - reward[0]
 
     def _policy_of(self, decision: Decision, schema: Placement) -> int:
@@ -243,6 +264,12 @@ class PlacementState:
             measured = self._measured_before[schema.schema_id] = measured_id(schema)
         return measured
 
+    def _step(self, arrivals: Arrivals) -> None:
+        """Look again at what is still expected of recent exposures."""
+        now_us, maximum = self.latest_us, self.config.reward.maximum
+        arrivals.step(now_us, self.tally, self.strata, maximum, self.forgetting.scale(now_us))
+        self.models.correct(corrected=arrivals.known)
+
     def _weighed(self, time_us: int) -> tuple[float, float]:
         """Forget up to `time_us`; return the weight of its exposure and the scale that makes today's 1."""
         factor = self.forgetting.advance(time_us)
@@ -251,6 +278,8 @@ class PlacementState:
             for stratum in self.strata:
                 stratum.scale(factor)
             self.models.rescale(factor)
+            if self.arrivals is not None:
+                self.arrivals.scale(factor)
         return self.forgetting.weight(time_us), self.forgetting.scale(self.latest_us)
 
 

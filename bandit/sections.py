@@ -13,6 +13,7 @@ from typing import NamedTuple, NoReturn
 
 import numpy as np
 
+from bandit.arrivals_codec import pack_arrivals, pack_recent, read_arrivals, read_recent
 from bandit.config import ArmState, ConfigError, Placement, column_names, parse
 from bandit.config.canonical import SCHEMA_ID_BYTES
 from bandit.decision import ORIGIN_BYTES_MAX, START_BYTES
@@ -183,6 +184,7 @@ def pack_placement(placement: PlacementState, sequence: int) -> bytes:
                 "in_scope": stratum.in_scope,
                 "arms": [config.arms[k].id for k in stratum.eligible.tolist()],
                 "tally": pack_sums(where, stratum.tally),
+                **pack_recent(where, stratum.recent),
             }
             for stratum in placement.strata
         ],
@@ -195,6 +197,7 @@ def pack_placement(placement: PlacementState, sequence: int) -> bytes:
         **pack_measuring(where, placement.measuring),
         **pack_clock(placement.ramp_clock),
         **pack_history(where, config, placement.history),
+        **pack_arrivals(where, placement.arrivals),
     })  # fmt: skip
 
 
@@ -215,14 +218,15 @@ def unpack_placement(payload: bytes, head: Head) -> tuple[PlacementState, int]:
     arms = [arm.id for arm in config.arms]
     fields.exactly("arms", arms)
     fields.exactly("columns", list(column_names(config)))
-    forgetting = _forgetting(fields, config)
+    tally = read_tally(fields.inner("tally"), len(arms), len(column_names(config)))
     placement = PlacementState(
         config,
         fields.time_us("born_us"),
-        tally=read_tally(fields.inner("tally"), len(arms), len(column_names(config))),
+        tally=tally,
         strata=_strata(fields, config),
         measuring=read_measuring(fields, config, fields.time_us("born_us")),
-        forgetting=forgetting,
+        forgetting=_forgetting(fields, config),
+        arrivals=read_arrivals(fields, config, tally),
         replaying=True,
     )
     placement.started_us = fields.optional_time_us("started_us")
@@ -356,7 +360,9 @@ def _stratum(fields: Fields, config: Placement) -> Stratum:
         raise fields.refuse("arms", "some of the section's arms, in its order", eligible)
     tally = read_sums(fields.inner("tally"), len(ids))
     index = fields.integer("index", 0, OVERFLOW - 1)
-    return Stratum(config, index, mask, in_scope=fields.flag("in_scope"), tally=tally)
+    stratum = Stratum(config, index, mask, in_scope=fields.flag("in_scope"), tally=tally)
+    read_recent(fields, stratum.recent)
+    return stratum
 
 
 def _events(fields: Fields, config: Placement) -> dict[str, int]:

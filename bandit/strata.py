@@ -5,6 +5,7 @@ runs only there, would otherwise be compared with a different audience.
 """
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from bandit.config import ArmState, Placement, PolicyKind
 from bandit.eligibility import condition_key
 from bandit.limits import STRATA_MAX
+from bandit.recent import Recent
 from bandit.tally import Floats, Tally
 
 OVERFLOW = 0xFFFF
@@ -24,18 +26,22 @@ class Stratum:
     `mask` has bit k for eligible arm k, `eligible` (E,) int64 the same as sorted indices; `static` and
     `uniform` (arms,) are the pmfs that never change. `pmfs` (policies, arms) holds every policy's: rows of
     `thompson` are those of its last refresh, of linear policies those of the last decision; `unusable` has
-    the bits of thompson policies that could not be refreshed. `tally`, empty in a new one, has no columns.
+    the bits of thompson policies that could not be refreshed. `tally`, empty in a new one, has no columns;
+    `recent` are its recent exposures, None where rewards are not waited for.
     """
 
     __slots__ = (
         "_exposed",
+        "_missing",
         "_news",
         "_refreshed",
+        "_sums",
         "eligible",
         "in_scope",
         "index",
         "mask",
         "pmfs",
+        "recent",
         "static",
         "tally",
         "uniform",
@@ -62,25 +68,54 @@ class Stratum:
         )
         self.unusable = 0
         self.tally = tally or Tally.zeros(arms)
+        # for single numbers faster than NumPy
+        self._sums: list[Any] = [memoryview(row) for row in self.tally.sums]
+        reward = placement.reward
+        self.recent = Recent(arms, reward.window_us) if reward.delayed else None
+        self._missing: tuple[Floats, float] = (self.uniform * 0.0, 0.0)
         self._exposed = float(self.tally.n.sum())
         self._news = 0
         self._refreshed = (-1, 0.0, 0)
 
-    def expose(self, arm: int, weight: float) -> None:
-        """Count an exposure."""
-        self.tally.n[arm] += weight
+    def expose(self, arm: int, weight: float, time_us: int = 0) -> None:
+        """Count an exposure of a decision of `time_us`."""
+        self._sums[0][arm] += weight
         self._exposed += weight
         self._news += 1
+        if self.recent is not None:
+            self.recent.expose(arm, weight, time_us)
 
-    def credit(self, arm: int, weight: float, reward: tuple[float, float]) -> None:
-        """Move a decision's R from `reward[0]` to `reward[1]`."""
+    def credit(self, arm: int, weight: float, reward: tuple[float, float], time_us: int = 0) -> None:
+        """Move the R of a decision of `time_us` from `reward[0]` to `reward[1]`."""
         before, after = reward
-        self.tally.r1[arm] += weight * (after - before)
-        self.tally.r2[arm] += weight * (after * after - before * before)
+        r1, r2 = weight * (after - before), weight * (after * after - before * before)
+        sums = self._sums
+        sums[1][arm] += r1
+        sums[2][arm] += r2
         self._news += 1
+        if self.recent is not None:
+            self.recent.credit(arm, time_us, r1, r2)
 
-    def add(self, tally: Tally) -> None:
+    @property
+    def missing(self) -> Floats:
+        """The part of n whose reward is still expected (arms,)."""
+        known, late = self._missing
+        return np.asarray(known + late * self.tally.n)
+
+    def look(self, missing: Floats, late: float) -> None:
+        """Take `missing` (arms,) as what is now; of each exposure from now on `late` is."""
+        self._missing = missing - late * self.tally.n, late
+
+    @property
+    def mature(self) -> Floats:
+        """n, r1 and r2 (3, arms) of the exposures past their window."""
+        recent = self.recent.rows[[0, 2, 3]].sum(axis=1) if self.recent is not None else 0.0
+        return np.asarray(self.tally.sums - recent)
+
+    def add(self, tally: Tally, recent: Recent | None = None) -> None:
         """Take over what another stratum learned about these arms."""
+        if self.recent is not None and recent is not None:
+            self.recent.add(recent)
         self.tally.add(tally)
         self._exposed = float(self.tally.n.sum())
         self._news += 1
@@ -89,6 +124,9 @@ class Stratum:
         """Multiply all that was learned."""
         self.tally.scale(factor)
         self._exposed *= factor
+        self._missing = self._missing[0] * factor, self._missing[1]
+        if self.recent is not None:
+            self.recent.scale(factor)
 
     def due(self, now_us: int) -> bool:
         """Whether thompson's pmf has to be computed again; says so once, and never beyond the limit.
@@ -184,8 +222,14 @@ class Strata:
                 result.open(alike)
             else:
                 result._by_index.append(alike)
-            alike.add(stratum.tally.rearranged(arms, []))
+            recent = stratum.recent.rearranged(arms) if stratum.recent and same_ring(old, new) else None
+            alike.add(stratum.tally.rearranged(arms, []), recent)
         return result
+
+
+def same_ring(old: Placement, new: Placement) -> bool:
+    """Whether what is recent under one configuration is so under the other."""
+    return old.reward.window_us == new.reward.window_us and new.reward.delayed
 
 
 def audiences_differ(old: Placement, new: Placement) -> bool:

@@ -16,12 +16,16 @@ _SUMS = ("n", "r1", "r2")
 
 def pack_tally(where: str, tally: Tally) -> dict[str, bytes]:
     """Return the fields of a tally with columns. Raises SectionError for a sum that is not finite."""
-    upper, _ = _triangle(tally.b.shape[1])
-    triangles = tally.moments.reshape(len(tally.b), -1).take(upper, axis=1)
     return pack_sums(where, tally) | {
-        "A": pack_doubles(where, "A", triangles),
+        "A": pack_triangles(where, "A", tally.moments),
         "b": pack_doubles(where, "b", tally.b),
     }
+
+
+def pack_triangles(where: str, field: str, moments: Floats) -> bytes:
+    """Return the upper triangles of symmetric matrices (arms, at least columns, columns) as doubles."""
+    upper, _ = _triangle(moments.shape[2])
+    return pack_doubles(where, field, moments.reshape(len(moments), -1).take(upper, axis=1))
 
 
 def pack_sums(where: str, tally: Tally) -> dict[str, bytes]:
@@ -39,11 +43,16 @@ def pack_doubles(where: str, field: str, values: Floats) -> bytes:
 
 def read_tally(fields: Fields, arms: int, columns: int) -> Tally:
     """Return the tally in its fields. Raises SectionError, before anything is allocated for wrong lengths."""
-    upper, everywhere = _triangle(columns)
-    triangles = fields.doubles("A", arms * upper.size).reshape(arms, upper.size)
+    square = read_triangles(fields, "A", arms, columns)
     b = fields.doubles("b", arms * columns).reshape(arms, 1, columns)
-    square = triangles.take(everywhere, axis=1).reshape(arms, columns, columns)
     return Tally(_sums(fields, arms), np.concatenate([square, b], axis=1))
+
+
+def read_triangles(fields: Fields, field: str, arms: int, columns: int) -> Floats:
+    """Return the symmetric matrices (arms, columns, columns) in a field. Raises SectionError."""
+    upper, everywhere = _triangle(columns)
+    triangles = fields.doubles(field, arms * upper.size).reshape(arms, upper.size)
+    return triangles.take(everywhere, axis=1).reshape(arms, columns, columns)
 
 
 def read_sums(fields: Fields, arms: int) -> Tally:

@@ -20,6 +20,7 @@ from bandit.config.model import (
     Reward,
 )
 from bandit.config.policies import LINEAR
+from bandit.config.reward import DELAYED_FROM_US
 from bandit.config.units import format_duration, format_time
 
 Document = dict[str, object]
@@ -98,6 +99,8 @@ def _reward(reward: Reward) -> Document:
         "values": dict(reward.values),
         "repeatable": sorted(reward.repeatable),
     }
+    if reward.delayed != (reward.window_us > DELAYED_FROM_US):
+        document["delayed"] = reward.delayed
     return document | ({"max": reward.maximum} if math.isfinite(reward.maximum) else {})
 
 

@@ -4,7 +4,7 @@ KEYS = {
     "document": ("version", "owner", "placements"),
     "placement": ("arms", "features", "reward", "exposure", "half_life", "policies", "ramp"),
     "arm": ("weight", "payload", "when", "state"),
-    "reward": ("window", "values", "max", "repeatable"),
+    "reward": ("window", "values", "max", "repeatable", "delayed"),
     "ramp": ("policies", "start", "over", "from", "to", "only_when", "gate"),
     "gate": ("min_exposures", "max_loss", "confidence"),
 }

@@ -90,13 +90,15 @@ class Feature:
 class Reward:
     """R = clip(Σ value x event value, 0, maximum), over a decision's events within `window_us`.
 
-    `values` are (event, value) sorted by event; `maximum` is infinity when unbounded.
+    `values` are (event, value) sorted by event; `maximum` is infinity when unbounded. `delayed`: estimates
+    are corrected for rewards that are still to come.
     """
 
     window_us: int
     values: tuple[tuple[str, float], ...]
     maximum: float
     repeatable: frozenset[str]
+    delayed: bool
 
 
 @dataclass(frozen=True, slots=True)

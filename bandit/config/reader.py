@@ -165,6 +165,12 @@ class Reader:
             self.refuse(f"got {show(self.value)}, expected {expected}")
         return found + 0.0  # -0.0 becomes 0.0: one document, one schema id
 
+    def flag(self, *, default: bool) -> bool:
+        """Return true or false."""
+        if self.value is _ABSENT:
+            return default
+        return bool(self._as(bool, "true or false"))
+
     def integer(self, default: int | None = None, *, at_least: int, at_most: int) -> int:
         """Return a whole number within the bounds."""
         if default is not None and self.value is _ABSENT:

@@ -10,16 +10,21 @@ from bandit.limits import EVENT_VALUE_MAX, EVENTS_MAX, WINDOW_US_MAX
 
 WINDOW_DEFAULT = "24h"
 
+DELAYED_FROM_US = 10 * 60 * 1_000_000
+"""Windows above it wait for rewards unless told otherwise: below, most have come before it matters."""
+
 
 def parse_reward(reader: Reader) -> Reward:
     """Return the reward; it must value at least one event."""
     fields = reader.fields(KEYS["reward"])
     values = _values(fields["values"])
+    window_us = fields["window"].duration_us(WINDOW_DEFAULT, at_most_us=WINDOW_US_MAX)
     return Reward(
-        window_us=fields["window"].duration_us(WINDOW_DEFAULT, at_most_us=WINDOW_US_MAX),
+        window_us=window_us,
         values=tuple(sorted(values.items())),
         maximum=fields["max"].number(math.inf, above=0.0, at_most=EVENT_VALUE_MAX),
         repeatable=_repeatable(fields["repeatable"], values),
+        delayed=fields["delayed"].flag(default=window_us > DELAYED_FROM_US),
     )
 
 

@@ -27,7 +27,7 @@ from numpy.polynomial.legendre import leggauss
 from numpy.typing import NDArray
 
 from bandit.kernels.jit import Arguments, kernel
-from bandit.kernels.linear import FIT, R2, N
+from bandit.kernels.linear import FIT, MISSING, R2, N
 
 Floats = NDArray[np.float64]
 Arms = NDArray[np.int64]
@@ -81,7 +81,7 @@ _WEIGHTS = np.tile(_WEIGHT / 2.0, BLOCK)
 
 def _decide_example() -> Arguments:
     plan = np.array([[CONTEXT_FREE, 0.0, 0.0, 0.0, 0.0], [LINEAR_THOMPSON, 0.0, 0.01, 1.0, 1.0]])
-    posterior, upkeep = np.array([[[[1.0], [0.0]]]]), np.array([[[0.0, 1.0, 0.0, 0.0, 1.0]]])
+    posterior, upkeep = np.array([[[[1.0], [0.0]]]]), np.array([[[0.0, 1.0, 0.0, 0.0, 1.0, 0.0]]])
     pmfs, eligible = np.ones((2, 1)), np.zeros(1, np.int64)
     return np.ones((3, 1)), posterior, upkeep, plan, pmfs, eligible, bytes(6), 1, 1.0, 0.5
 
@@ -142,7 +142,7 @@ def score(
     """Fill `scores` (3, K) by one model's `posterior` and `upkeep`; return σ.
 
     MEAN is θᵀx, WIDTH √(xᵀ(A + λI)⁻¹x), SD what Thompson sampling draws with, NARROWING · σ · width.
-    σ² = (Σ residual + d · v) / (Σ n + d), pooled over the arms, with residual = r2 - bᵀθ per arm (the ridge
+    σ² = (Σ residual + d · v) / (Σ n + d) over all arms, n less MISSING, with residual = r2 - bᵀθ (the ridge
     residual sum of squares plus λ|θ|², so never negative but for rounding) and v the mean squared reward: a
     first guess worth d observations. Without it σ is far too small until there are more exposures than
     coefficients, since a fit of few points leaves no residual, and who trusts it stops exploring. 0 while no
@@ -163,7 +163,7 @@ def score(
         scores[MEAN, arm], scores[WIDTH, arm] = m, math.sqrt(v)
         squares += sums[R2, arm]
         residuals += sums[R2, arm] - upkeep[arm, FIT]
-        exposures += sums[N, arm]
+        exposures += sums[N, arm] - upkeep[arm, MISSING]
     sigma = 0.0
     if squares > 0.0:
         guess = squares / max(exposures, 1e-300)

@@ -5,7 +5,8 @@ Shapes everywhere, for K arms, d columns and M models, one per prior precision �
     sums       (3, K)           the tally's N, R1 and R2
     moments    (K, d + 1, d)    its A, and b as one more row
     posterior  (M, K, d + 1, d) the inverse of the precision A·s + λI, and the mean θ as one more row
-    upkeep     (M, K, 5)        see FIT, SCALE, UPDATES, DRIFT, PRIOR
+    upkeep     (M, K, 6)        see FIT, SCALE, UPDATES, DRIFT, PRIOR, MISSING
+    awaited    (K, d, d)        the part of A whose reward is still expected (see bandit/arrivals.py)
 
 x is a sparse vector as bytes, as a token carries it: m indices uint16, then m values float32, little-endian.
 The rest is float64: in float32 the rank-one updates err by 3e-3 after 10⁵ of them. A call costs as much as
@@ -26,9 +27,9 @@ Values = NDArray[np.float32]
 N, R1, R2 = range(3)
 """Rows of `sums`."""
 
-FIT, SCALE, UPDATES, DRIFT, PRIOR = range(5)
+FIT, SCALE, UPDATES, DRIFT, PRIOR, MISSING = range(6)
 """Of an arm's posterior: bᵀθ; the s it was made with; rank-one updates since it was factorised; the largest
-relative error that a factorisation found; λ."""
+relative error that a factorisation found; λ; the part of n left out, since its reward is still expected."""
 
 REFACTOR_EVERY = 512
 """Rank-one updates of an arm before its inverse is factorised afresh: at 32 columns 0.15 µs an update."""
@@ -38,7 +39,7 @@ SCALE_TICK = 1.01
 
 
 def _posterior() -> tuple[Floats, Floats]:
-    return np.array([[[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]]]), np.array([[0.0, 1.0, 0.0, 0.0, 1.0]])
+    return np.array([[[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]]]), np.array([[0.0, 1.0, 0.0, 0.0, 1.0, 0.0]])
 
 
 @kernel()
@@ -156,28 +157,33 @@ def _stale(upkeep: Floats, scale: float) -> bool:
 
 def _refresh_example() -> Arguments:
     posterior, upkeep = _posterior()
-    return np.zeros((3, 2)), posterior[0], upkeep[0], 1.0
+    return np.zeros((3, 2)), posterior[0], upkeep[0], 1.0, np.zeros((2, 2)), False
 
 
 @kernel(_refresh_example)
-def refresh(moments: Floats, posterior: Floats, upkeep: Floats, scale: float) -> None:
-    """Factorise one arm of one model afresh at `scale`."""
+def refresh(
+    moments: Floats, posterior: Floats, upkeep: Floats, scale: float, awaited: Floats, corrected: bool
+) -> None:
+    """Factorise one arm of one model afresh at `scale`; `corrected`: without what is `awaited` (d, d)."""
     d = posterior.shape[1]
-    b, theta = moments[d], posterior[d]
-    drift = refactor(moments[:d], b, scale, upkeep[PRIOR], posterior[:d], theta)
+    A, b, theta, missing = moments[:d], moments[d], posterior[d], 0.0
+    if corrected:
+        A, missing = A - awaited, awaited[0, 0]  # the first column is always 1
+    drift = refactor(A, b, scale, upkeep[PRIOR], posterior[:d], theta)
     if math.isnan(drift):
         posterior[:d] = math.nan  # not positive definite: `score` reports it, the policy degrades
-    elif scale == upkeep[SCALE]:
+    elif scale == upkeep[SCALE] and missing == upkeep[MISSING]:
         upkeep[DRIFT] = max(upkeep[DRIFT], drift)
     fit = 0.0
     for i in range(d):
         fit += b[i] * theta[i]
-    upkeep[FIT], upkeep[SCALE], upkeep[UPDATES] = fit, scale, 0.0
+    upkeep[FIT], upkeep[SCALE], upkeep[UPDATES], upkeep[MISSING] = fit, scale, 0.0, missing
 
 
 def _expose_example() -> Arguments:
     posterior, upkeep = _posterior()
-    return np.ones((3, 1)), np.ones((1, 3, 2)), posterior[None], upkeep[None], 0, bytes(6), 1.0, 1.0, 0
+    models = posterior[None], upkeep[None], np.zeros((1, 2, 2))
+    return np.ones((3, 1)), np.ones((1, 3, 2)), *models, 0, bytes(6), 1.0, 1.0, 0.5, True, 0
 
 
 @kernel(_expose_example)
@@ -186,14 +192,18 @@ def expose(
     moments: Floats,
     posterior: Floats,
     upkeep: Floats,
+    awaited: Floats,
     arm: int,
     x: bytes,
     weight: float,
     scale: float,
+    late: float,
+    corrected: bool,
     turn: int,
 ) -> int:
     """Count an exposure of `arm` to x in the tally and in every model. `scale` makes today's weigh 1.
 
+    `late` is the part of `weight` that counts as awaited; it stays out of models that are `corrected`.
     After a pause `weight` may be large against what this arm's inverse is made of: a rank-one update would
     lose the inverse's digits, so the arm is factorised instead. So is the arm `turn` if it is due: never all
     at once. Returns whose turn is next.
@@ -205,16 +215,23 @@ def expose(
         exact = np.float64(value[i])  # float32s multiply exactly in float64: A stays symmetric to the bit
         for j in range(index.size):
             moments[arm, index[i], index[j]] += weight * (exact * value[j])
+    if late > 0.0:
+        for i in range(index.size):
+            exact = np.float64(value[i])
+            for j in range(index.size):
+                awaited[arm, index[i], index[j]] += late * (exact * value[j])
+    missing = late if corrected else 0.0
     for model in range(posterior.shape[0]):
         own, other = upkeep[model, arm], upkeep[model, turn]
         if _stale(own, scale):
-            refresh(moments[arm], posterior[model, arm], own, scale)
+            refresh(moments[arm], posterior[model, arm], own, scale, awaited[arm], corrected)
         else:
             inverse, theta = posterior[model, arm, :d], posterior[model, arm, d]
-            own[FIT] = rank_one(inverse, theta, moments[arm, d], index, value, weight * own[SCALE])
-            own[UPDATES] += 1.0
+            change = (weight - missing) * own[SCALE]
+            own[FIT] = rank_one(inverse, theta, moments[arm, d], index, value, change)
+            own[UPDATES], own[MISSING] = own[UPDATES] + 1.0, own[MISSING] + missing
         if _stale(other, scale) or other[UPDATES] >= REFACTOR_EVERY:
-            refresh(moments[turn], posterior[model, turn], other, scale)
+            refresh(moments[turn], posterior[model, turn], other, scale, awaited[turn], corrected)
     following = turn + 1
     return following if following < sums.shape[1] else 0
 

@@ -53,7 +53,7 @@ class Thompson:
 
 def _beta_best(stratum: Stratum, maximum: float, scale: float, out: Floats) -> float:
     """Posterior Beta(1 + Σ R/max, 1 + Σ (1 - R/max)) of each arm's mean of R / max, from a uniform prior."""
-    n, wins = scale * stratum.tally.n, scale * stratum.tally.r1 / maximum
+    n, wins = scale * (stratum.tally.n - stratum.missing), scale * stratum.tally.r1 / maximum
     a, b = 1.0 + np.maximum(wins, 0.0), 1.0 + np.maximum(n - wins, 0.0)
     return beta.best_probability(a, b, stratum.eligible, out)
 
@@ -61,24 +61,40 @@ def _beta_best(stratum: Stratum, maximum: float, scale: float, out: Floats) -> f
 def _normal_best(stratum: Stratum, _maximum: float, scale: float, out: Floats) -> float:
     """Posterior N((m₀ + Σ R) / (1 + n), σ² / (1 + n)) of each arm's mean of R.
 
-    The prior is one observation at the stratum's mean m₀; σ² is pooled over the arms (Σ of squares about the
-    posterior means, and of these about m₀, over Σ n). Both come from the tally alone, so that neither the
-    unit nor the zero of R matters. Uniform until rewards differ.
+    The prior is one observation at the stratum's mean m₀; σ² is pooled over the arms. Both come from the
+    tally alone, so that neither the unit nor the zero of R matters. Uniform until rewards differ.
     """
-    tally, arms = stratum.tally, stratum.eligible
-    n, r1, r2 = scale * tally.n[arms], scale * tally.r1[arms], scale * tally.r2[arms]
-    total = n.sum()
+    sums, arms = scale * stratum.tally.sums[:, stratum.eligible], stratum.eligible
+    missing = scale * stratum.missing[arms]
+    corrected = sums.copy()
+    n, r1, _ = corrected
+    n[:] = np.maximum(n - missing, 0.0)
     out[:] = stratum.uniform
-    if total == 0.0:
+    if n.sum() == 0.0:
         return 1.0
-    prior_mean = r1.sum() / total
-    mean = (prior_mean + r1) / (1.0 + n)
-    squares = (r2 - 2.0 * mean * r1 + n * mean**2 + (mean - prior_mean) ** 2).sum()
-    if squares <= _ROUNDING * r2.sum():
+    mature = corrected
+    if missing.any():
+        older = scale * stratum.mature[:, arms]
+        mature = older if older[0].sum() >= _MATURE_MIN else corrected
+    variance = _variance(*mature)
+    if variance == 0.0:
         return 1.0
+    mean = (r1.sum() / n.sum() + r1) / (1.0 + n)
     centre, sd = np.zeros_like(out), np.zeros_like(out)
-    centre[arms], sd[arms] = mean, np.sqrt(squares / total / (1.0 + n))
+    centre[arms], sd[arms] = mean, np.sqrt(variance / (1.0 + n))
     return decide.best_probability(centre, sd, arms, 0.0, out)
 
 
+def _variance(n: Floats, r1: Floats, r2: Floats) -> float:
+    """Return Σ of squares about the arms' posterior means, and of these about m₀, over Σ n; 0: none."""
+    total = n.sum()
+    prior_mean = r1.sum() / total
+    mean = (prior_mean + r1) / (1.0 + n)
+    squares = (r2 - 2.0 * mean * r1 + n * mean**2 + (mean - prior_mean) ** 2).sum()
+    return 0.0 if squares <= _ROUNDING * r2.sum() else float(squares / total)
+
+
 _ROUNDING = 1e-12
+_MATURE_MIN = 100.0
+"""Exposures past their window from which on they alone say how much rewards vary: of a younger one a part
+of R may be there, a click before a purchase."""

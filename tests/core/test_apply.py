@@ -187,7 +187,8 @@ def test_models_derived_anew_agree_with_those_that_lived() -> None:
     world = lived(None)
     state = world.state()
     for prior, kept in state.models.by_prior.items():
-        fresh = LinearModels((prior,), state.tally, 1.0).by_prior[prior]
+        awaited = state.arrivals.moments if state.arrivals else None
+        fresh = LinearModels((prior,), state.tally, 1.0, awaited, corrected=True).by_prior[prior]
         assert np.allclose(kept.inverse, fresh.inverse, rtol=1e-9, atol=1e-12)
         assert np.allclose(kept.theta, fresh.theta, rtol=1e-8, atol=1e-10)
         assert kept.drift < 1e-9

@@ -84,7 +84,7 @@ def test_refactor_leaves_a_bad_precision_alone(fault: float) -> None:
 def test_score_by_hand() -> None:
     """Mean θᵀx, width √(xᵀ M x), σ² = (Σ residual + d v) / (Σ n + d); 0 before a reward, NaN if unusable."""
     posterior = np.array([[[1.0, 0.0], [0.0, 1.0], [1.0, 2.0]], [[4.0, 0.0], [0.0, 4.0], [0.0, -1.0]]])
-    upkeep, sums, scores = np.zeros((2, 5)), np.zeros((3, 2)), np.zeros((3, 2))
+    upkeep, sums, scores = np.zeros((2, 6)), np.zeros((3, 2)), np.zeros((3, 2))
     mean, width, sd = scores
     x = entries(sparse(np.array([1.0, 0.5])))
     sums[:] = [1.0, 1.0], [0.0, 0.0], [6.0, 2.0]
@@ -94,7 +94,7 @@ def test_score_by_hand() -> None:
     assert np.allclose(width, [math.sqrt(1.25), math.sqrt(5.0)])
     assert sd.tolist() == (0.5 * 2.0 * width).tolist()
     empty = np.array([[1.0, 1.0], [0.0, 0.0], [0.0, 0.0]])
-    assert score(empty, posterior, np.zeros((2, 5)), *x, scores) == 0.0
+    assert score(empty, posterior, np.zeros((2, 6)), *x, scores) == 0.0
     posterior[1, :2] *= -1.0
     assert math.isnan(score(sums, posterior, upkeep, *x, scores))
 
