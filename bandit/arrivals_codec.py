@@ -18,11 +18,11 @@ _ROWS = ("n", "t", "r1", "r2")
 
 
 def pack_recent(where: str, recent: Recent | None) -> dict[str, object]:
-    """Return the field of recent exposures: none without any. Rows that are all 0 are left out."""
-    if recent is None or not recent.rows.any():
+    """Return the field of recent exposures: none before the first. Rows that are all 0 are left out."""
+    if recent is None or not recent.newest:
         return {}
     rows = recent.in_order()
-    first = int(np.flatnonzero(rows.any(axis=(0, 2)))[0])
+    first = min(np.flatnonzero(rows.any(axis=(0, 2))).tolist(), default=BINS)
     fields = {
         name: pack_doubles(where, f"recent.{name}", row[first:])
         for name, row in zip(_ROWS, rows, strict=True)
@@ -36,14 +36,14 @@ def read_recent(fields: Fields, recent: Recent | None) -> None:
     if recent is None or not fields.has("recent"):
         return
     held = fields.inner("recent")
-    bins = held.integer("bins", 1, BINS)
+    bins = held.integer("bins", 0, BINS)
     rows = np.zeros((ROWS, BINS, recent.arms))
     for number, name in enumerate(_ROWS):
         if held.has(name):
             low = 0.0 if name in {"n", "t"} else -np.inf
             doubles = held.doubles(name, bins * recent.arms, low=low)
             rows[number, BINS - bins :] = doubles.reshape(bins, recent.arms)
-    recent.fill(held.integer("newest", 0, _NEWEST_MAX), rows)
+    recent.fill(held.integer("newest", 1, _NEWEST_MAX), rows)
 
 
 def pack_arrivals(where: str, arrivals: Arrivals | None) -> dict[str, object]:

@@ -23,8 +23,11 @@ EDGES = np.concatenate([[0.0], 2.0 ** (np.arange(-24, 1) / 2)])
 """Ends of the bins of delay, in windows: half octaves from a 4,096th of it."""
 DELAY_BINS = EDGES.size - 1
 
-PRIOR_REWARDS = 10.0
+PRIOR_REWARDS = 5.0
 """What the exponential shape is worth: bins with more rewards than that follow what was seen."""
+
+_CANCELLED = 1e-9
+"""A sum that is this part of its terms is rounding."""
 
 _MEANS = 2.0 ** np.arange(1, -13, -1)[:, None]
 _SHAPES = np.maximum(np.exp(-EDGES[:-1] / _MEANS) - np.exp(-EDGES[1:] / _MEANS), 1e-9)
@@ -136,8 +139,8 @@ class Delays:
         risk = scale * at_risk
         for event in np.flatnonzero(self.counts):
             total, count = self.credits[event].sum(), self.counts[event]
-            if total != 0.0 and risk.any():
-                seen = np.maximum(self.credits[event] * (scale * count / total), 0.0)
+            if abs(total) > _CANCELLED * np.abs(self.credits[event]).sum() and risk.any():
+                seen = np.maximum(self.credits[event] / total, 0.0) * (scale * count)
                 rates += _rates(seen, risk) * (total / count)
         return Curve.of(rates, self.window_us) if rates.sum() > 0.0 else None
 

@@ -70,6 +70,14 @@ def warnings_between(before: Mapping[str, Placement], config: Config) -> list[Pr
                     "a half_life lets the old fade, a placement of another name starts clean",
                 )
             )
+        if new.reward.delayed and not same_ring(old, new):
+            warnings.append(
+                Problem(
+                    f"$.placements.{name}.reward",
+                    "window or delayed changed: what is known of delays starts over, and what is recent now "
+                    "counts as if all of its rewards had come",
+                )
+            )
         if old.half_life_us != new.half_life_us:
             warnings.append(
                 Problem(

@@ -88,8 +88,9 @@ class LinearModels:
 
     def correct(self, *, corrected: bool) -> None:
         """Follow a change of `awaited`, over the next exposures."""
+        if self.by_prior and (corrected or self.corrected):
+            self._due = list(range(len(self.awaited)))
         self.corrected = corrected
-        self._due = list(range(len(self.awaited))) if self.by_prior else []
 
     def _follow(self, tally: Tally) -> None:
         """Factorise some arms that are due: few of them where that takes long."""

@@ -57,13 +57,12 @@ class Recent:
         numbers[at + BINS * self.arms] += weight * into_us
 
     def credit(self, arm: int, time_us: int, r1: float, r2: float) -> None:
-        """Move what a decision of `time_us` has earned, weighted as in the tally, if that is recent."""
+        """Move what a decision of `time_us` has earned, weighted as in the tally, if it is here."""
         number = time_us // self.width_us
-        if self.newest - BINS < number <= self.newest:
-            at = 2 * BINS * self.arms + number % BINS * self.arms + arm
-            numbers = self._numbers
-            numbers[at] += r1
-            numbers[at + BINS * self.arms] += r2
+        at, row, numbers = number % BINS * self.arms + arm, BINS * self.arms, self._numbers
+        if self.newest - BINS < number <= self.newest and numbers[at] > 0.0:
+            numbers[at + 2 * row] += r1
+            numbers[at + 3 * row] += r2
 
     def advance(self, number: int) -> None:
         """Empty the bins after the newest one, up to this one: what they held is mature."""

@@ -3,8 +3,10 @@
 from bandit.config.columns import columns
 from bandit.config.model import Placement
 from bandit.config.policies import LINEAR
+from bandit.delays import DELAY_BINS
 from bandit.hashing import BUCKETS
-from bandit.limits import HISTORY_DAYS_MAX, STRATA_MAX
+from bandit.limits import EVENTS_MAX, HISTORY_DAYS_MAX, STRATA_MAX
+from bandit.recent import BINS, ROWS
 
 FLOAT_BYTES = 8
 
@@ -16,7 +18,8 @@ def memory_bytes(placement: Placement) -> int:
     distinct prior precision of the linear policies; 3 K for each of the strata; what is measured of its J
     policies, 1 + 4 J for each unit bucket and 2 + 3 J + J² in all; what is measured of each of its E events,
     J for each bucket and 2; for each day that is kept K (3 + 2 E) + J (2 + 2 E) + 3 (J - 1); and the sums of
-    a gate's three periods, 5 for each bucket and 8.
+    a gate's three periods, 5 for each bucket and 8. Where rewards are waited for, besides: K d² if there is a
+    linear policy, 64 K for each of the strata and for what is in none, and 26 for each event there may be.
     """
     arms, width = len(placement.arms), columns(placement)
     tally = arms * width * width + arms * width + 3 * arms
@@ -28,7 +31,12 @@ def memory_bytes(placement: Placement) -> int:
     day = arms * (3 + 2 * events) + policies * (2 + 2 * events) + 3 * (policies - 1)
     if placement.ramp is not None and placement.ramp.gate is not None:
         measured += 3 * (5 * BUCKETS + 8)
-    return FLOAT_BYTES * ((1 + models) * tally + STRATA_MAX * 3 * arms + measured + HISTORY_DAYS_MAX * day)
+    awaited = 0
+    if placement.reward.delayed:
+        awaited = (1 + STRATA_MAX) * ROWS * BINS * arms + EVENTS_MAX * (1 + DELAY_BINS)
+        awaited += arms * width * width if models else 0
+    learned = (1 + models) * tally + STRATA_MAX * 3 * arms + awaited
+    return FLOAT_BYTES * (learned + measured + HISTORY_DAYS_MAX * day)
 
 
 def format_bytes(size: float) -> str:

@@ -105,6 +105,8 @@ def _reward(placement: Placement) -> Iterator[str]:
     forgetting = f"half-life {format_duration(half_life)}" if half_life is not None else "nothing forgotten"
     yield f"max {reward.maximum:g}, within {format_duration(reward.window_us)}, {forgetting}"
     yield f"exposure {placement.exposure}"
+    if reward.delayed:
+        yield "delayed: estimates are corrected for rewards to come"
 
 
 def _policy(policy: Policy) -> str:

@@ -187,24 +187,34 @@ def test_parsing_changes_nothing() -> None:
     assert parse(json.loads(json.dumps(given))) == config
 
 
+WAITING = 17 * 4 * 16 * 2 + 16 * 26
+
+
 def test_memory_of_the_smallest_placement() -> None:
     """Two arms, the bias: tally 2·1² + 2·1 + 3·2 = 10 numbers, strata 16·3·2 = 96; 8 bytes each.
 
-    Measured are one policy, static, 256 · 5 + 6, and one event, 256 + 2; 100 days take 2 · 5 + 4 each.
+    Measured are one policy, static, 256 · 5 + 6, and one event, 256 + 2; 100 days take 2 · 5 + 4 each. For
+    rewards to come there are 17 rings of 4 · 16 · 2, and 16 · 26.
     """
-    assert memory_bytes(placement()) == 8 * (10 + 96 + 1_286 + 258 + 1_400)
+    assert memory_bytes(placement()) == 8 * (10 + 96 + 1_286 + 258 + 1_400 + WAITING)
+    reward = {"window": "10m", "values": {"click": 1}}
+    assert memory_bytes(placement(reward=reward)) == 8 * (10 + 96 + 1_286 + 258 + 1_400)
 
 
 def test_memory_counts_a_model_per_prior_precision() -> None:
-    """Three linear policies with two distinct prior precisions keep two models; thompson keeps none."""
+    """Three linear policies with two distinct prior precisions keep two models; thompson keeps none.
+
+    And what is awaited in linear models takes 2 · 1².
+    """
     policies = {
         "a": {"kind": "linucb"}, "b": {"kind": "linear_thompson"},
         "c": {"kind": "linucb", "prior_precision": 2}, "d": {"kind": "thompson"},
     }  # fmt: skip
     measured, event, days = 256 * 21 + 2 + 15 + 25, 256 * 5 + 2, 100 * (2 * 5 + 5 * 4 + 4 * 3)
-    assert memory_bytes(placement(policies=policies)) == 8 * (3 * 10 + 96 + measured + event + days)
+    learned = 3 * 10 + 96 + WAITING + 2
+    assert memory_bytes(placement(policies=policies)) == 8 * (learned + measured + event + days)
     gated = placement(policies=policies, ramp={"policies": {"a": 1}, "gate": {}})
-    assert memory_bytes(gated) == 8 * (3 * 10 + 96 + measured + event + days + 3 * (256 * 5 + 8))
+    assert memory_bytes(gated) == 8 * (learned + measured + event + days + 3 * (256 * 5 + 8))
 
 
 def wide(arms: int, buckets: int, *precisions: float) -> Document:
@@ -217,12 +227,12 @@ def wide(arms: int, buckets: int, *precisions: float) -> Document:
 
 
 def test_too_much_memory_is_refused_with_the_figure() -> None:
-    """256 arms, 256 columns: 128.6 MiB a tally, so with two models over the limit of 256 MiB."""
+    """256 arms, 256 columns: 128.6 MiB a tally, so with a model and what is awaited over 256 MiB."""
     assert memory_bytes(placement(**wide(ARMS_MAX, COLUMNS_MAX - 2))) <= MODEL_BYTES_MAX
     with pytest.raises(
-        ConfigError, match=r"\$\.placements\.p: needs 386\.\d MiB of memory, expected at most 256"
+        ConfigError, match=r"\$\.placements\.p: needs 388\.\d MiB of memory, expected at most 256"
     ):
-        placement(**wide(ARMS_MAX, COLUMNS_MAX - 2, 1, 2))
+        placement(**wide(ARMS_MAX, COLUMNS_MAX - 2, 1))
 
 
 def test_too_much_memory_in_all_is_refused_with_the_figure() -> None:

@@ -147,7 +147,7 @@ def test_check_describes_what_is_accepted(tmp_path: Path) -> None:
     result = CliRunner().invoke(check, [str(write(tmp_path / "x.yaml", text("home")))])
     assert result.exit_code == ExitCode.OK
     assert "home (schema " in result.stdout
-    assert "1 placement, 23.8 KiB of memory" in result.stdout
+    assert "1 placement, 44.1 KiB of memory" in result.stdout
     assert not result.stderr
 
 

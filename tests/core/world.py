@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from bandit.arrivals import Arrivals
 from bandit.config import Config, parse
 from bandit.counters import Outcome
 from bandit.decision import Decision
@@ -16,6 +17,7 @@ from bandit.gate import GateState
 from bandit.kernels.decide import score
 from bandit.model import LinearModel
 from bandit.placement import PlacementState
+from bandit.recent import Recent
 from bandit.record_codec import encode
 from bandit.records import Record
 from bandit.state import State
@@ -189,7 +191,8 @@ def snapshot(state: State) -> list[object]:
             (
                 name,
                 tally_bytes(held.tally),
-                [(s.mask, s.in_scope, s.index, tally_bytes(s.tally)) for s in held.strata],
+                [(s.mask, s.in_scope, s.index, tally_bytes(s.tally), *ring(s.recent)) for s in held.strata],
+                awaited(held.arrivals),
                 held.started_us,
                 held.forgetting.origin_us,
                 sorted(held.retired),
@@ -224,6 +227,21 @@ def gate_bytes(gate: GateState | None) -> list[object]:
     times = gate.since_us, gate.checkpoint_us, gate.week_us, gate.week_number, gate.due_us
     periods = gate.older, gate.week, gate.young
     return [times, gate.look, [array.tobytes() for period in periods for array in period.arrays()]]
+
+
+def ring(recent: Recent | None) -> list[object]:
+    """Return what is recent, as values that compare bit for bit."""
+    return [recent.newest, recent.rows.tobytes()] if recent is not None else []
+
+
+def awaited(arrivals: Arrivals | None) -> list[object]:
+    """Return what is still expected, as values that compare bit for bit."""
+    if arrivals is None:
+        return []
+    delays = arrivals.delays
+    learned = delays.since_us, delays.uncounted, delays.counts.tobytes(), delays.credits.tobytes()
+    looked = arrivals.due_us, arrivals.fresh, arrivals.moments.tobytes()
+    return [*ring(arrivals.others), learned, looked]
 
 
 def tally_bytes(tally: Tally) -> list[bytes]:
