@@ -11,6 +11,7 @@ import pytest
 from bandit.config import STATIC
 from bandit.tally import Tally
 from server.exit_codes import ExitCode
+from server.reporting.message import report_message
 from tests.core.world import Document, hero, simple
 from tests.server.data_dirs import Served
 from tests.server.evaluated import traffic
@@ -214,6 +215,9 @@ def test_a_server_starts_from_it(here: Desk) -> None:
     placements = {"p": campaign("a", "b")}
     first = Stored(here.data, placements=placements)
     assert first.state().started_us is None
+    nothing = report_message(first.state(), first.now)
+    assert [policy.served for policy in nothing.policies] == [0, 0, 0]
+    assert not any(policy.HasField("value") for policy in nothing.policies)
     assert first.store.taken is not None
     chosen: Counter[tuple[str, str]] = Counter()
     for visitor in range(600):
