@@ -14,7 +14,7 @@ from server.exit_codes import ExitCode
 
 TIMEOUT_S = 30.0
 
-WIDTH_MIN = 110
+WIDTH_MIN = 120
 """Columns that the table takes, whatever a terminal has: lines that wrap can be read, cells cannot."""
 
 
