@@ -9,7 +9,6 @@ from rich.console import Console
 
 from bandit.config import Config, ConfigError
 from bandit.kernels.jit import compile_all
-from bandit.ramp import Move
 from server.commands.driving import DriveError, output_console
 from server.commands.report import WIDTH_MIN
 from server.config_files import load
@@ -18,7 +17,7 @@ from server.pb import bandit_pb2 as pb
 from server.reporting.message import report_message
 from server.reporting.page import write_page
 from server.reporting.view import document, show
-from server.simulation.campaign import DAY_US, Campaign
+from server.simulation.campaign import Campaign
 from server.simulation.view import LiveView, show_report
 
 DEMO = Path(__file__).parents[1] / "defaults" / "demo.yaml"
@@ -82,23 +81,13 @@ def _show(console: Console, campaign: Campaign, found: pb.GetReportResponse, pas
     console.print()
     show(found, Console(highlight=False, width=max(console.width, WIDTH_MIN)))
     visits = len(campaign.scores)
-    speed = (
-        f"{visits:,} visits in {passed_s:.1f} s: {visits / passed_s:,.0f} a second, "
-        f"{campaign.core_s / passed_s:.0%} of the time in the core"
+    console.print(
+        f"\n{_moment(campaign)}\n{visits:,} visits in {passed_s:.1f} s: {visits / passed_s:,.0f} a second, "
+        f"{campaign.core_s / passed_s:.0%} of the time in the core",
+        highlight=False,
+        soft_wrap=True,
     )
-    lines = [
-        "",
-        *(_moved(campaign, move) for move in campaign.state.ramp_clock.moves),
-        _moment(campaign),
-        speed,
-    ]
-    console.print("\n".join(lines), highlight=False, soft_wrap=True, markup=False)
 
 
 def _moment(campaign: Campaign) -> str:
     return f"day {campaign.day:.0f}, learned policies serve {campaign.learned_share:.1%}"
-
-
-def _moved(campaign: Campaign, move: Move) -> str:
-    day = (move.time_us - campaign.begin_us) / DAY_US
-    return f"day {day:.1f}, the ramp is {move.status.name.lower()} by {move.actor}: {move.reason}"
