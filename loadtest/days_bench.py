@@ -2,10 +2,11 @@
 
     python -m loadtest.days_bench
 
-First the calls of the first 100,000 visits are noted, then made again on an engine of their own, in a bare
-loop: that is the core's own speed, with the same placement, the same clock and the same rewards. Then the
-whole campaign, with its drawing and its scoring, as the command runs it. Exits with 1 if it makes visits at
-less than a fifth of the core's own rate, or does not end at the configured share.
+The calls of the first 100,000 visits are noted, then made again on an engine of their own, in a bare loop:
+that is the core's own speed, with the same placement, the same clock and the same rewards. It is taken before
+and after the whole campaign, with its drawing and its scoring, as the command runs it; the faster one counts,
+by CPU time. Exits with 1 if the campaign makes visits at less than a fifth of the core's own rate, or does
+not end at the configured share.
 """
 
 import gc
@@ -53,7 +54,7 @@ def noted(shoppers: int, visits: int) -> list[Call]:
         if len(scores) >= visits:
             raise KeyboardInterrupt  # as a person ends one
 
-    for name in ("choose", "reward"):
+    for name in ("choose", "reward", "look"):
         setattr(run.engine, name, partial(noting, name, getattr(run.engine, name)))
     run.progress = enough
     with suppress(KeyboardInterrupt):
@@ -65,10 +66,10 @@ def alone(shoppers: int, calls: list[Call]) -> float:
     """Visits a second of an engine that does nothing else; its decision_ids are those of the first time."""
     engine = campaign(shoppers).engine
     methods = [(getattr(engine, name), arguments) for name, arguments in calls]
-    began_s = time.perf_counter()
+    began_s = time.process_time()
     for method, arguments in methods:
         method(*arguments)
-    return sum(name == "choose" for name, _ in calls) / (time.perf_counter() - began_s)
+    return sum(name == "choose" for name, _ in calls) / (time.process_time() - began_s)
 
 
 def whole(run: Campaign) -> tuple[float, list[int]]:
@@ -80,9 +81,9 @@ def whole(run: Campaign) -> tuple[float, list[int]]:
             held.append(held_bytes(run.engine))
 
     run.progress = weigh
-    began_s = time.perf_counter()
+    began_s = time.process_time()
     run.run()
-    return run.shoppers / (time.perf_counter() - began_s), held
+    return run.shoppers / (time.process_time() - began_s), held
 
 
 @click.command(help=__doc__)
@@ -94,9 +95,10 @@ def main(shoppers: int, alone_for: int) -> None:
     calls = noted(shoppers, alone_for)
     gc.collect()
     gc.freeze()  # the collector would go through them again and again
-    core_per_s = alone(shoppers, calls)
+    before_per_s = alone(shoppers, calls)
     run = campaign(shoppers)
     per_s, held = whole(run)
+    core_per_s = max(before_per_s, alone(shoppers, calls))
     ratio, share = per_s / core_per_s, run.learned_share
     ramp = run.state.config.ramp
     arrived = ramp is not None and share == ramp.share_to
