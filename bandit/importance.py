@@ -22,6 +22,7 @@ A multiple g χ²_h has both for g = tr M² / tr M and h = (tr M)² / tr M² (Sa
 """
 
 import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -30,6 +31,7 @@ from bandit.config import ArmState, Placement, Policy, columns_of
 from bandit.kernels.linear import FIT
 from bandit.model import LinearModel
 from bandit.placement import PlacementState
+from bandit.steps import Steps
 from bandit.tally import Floats, Tally
 
 NORMAL_95 = 1.6449
@@ -50,16 +52,16 @@ class FeatureReport(NamedTuple):
     chance: float
 
 
-def importances(placement: PlacementState, policy: Policy) -> tuple[FeatureReport, ...]:
+def importances(placement: PlacementState, policy: Policy) -> Steps[tuple[FeatureReport, ...]]:
     """Return what a linear policy's model says of each feature, the one that matters most first.
 
-    Nothing before the first reward, or with fewer than two active arms.
+    Nothing before the first reward, or with fewer than two active arms. Each step looks at one arm.
     """
     tally, model = placement.tally, placement.models.by_prior.get(policy.prior_precision)
     active = [k for k, arm in enumerate(placement.config.arms) if arm.state is ArmState.ACTIVE]
     if model is None or len(active) < ARMS_MIN or not tally.r2.any():
         return ()
-    covariance = _covariance(tally)
+    covariance = yield from _covariance(tally)
     variance = _residual_variance(tally, model)
     differences = model.theta[active] - model.theta[active].mean(axis=0)
     found = []
@@ -67,8 +69,9 @@ def importances(placement: PlacementState, policy: Policy) -> tuple[FeatureRepor
         block = covariance[columns, columns]
         delta = differences[:, columns]
         square = float(np.einsum("ai,ij,aj->", delta, block, delta)) / len(active)
-        noise = variance * model.inverse[active, columns, columns]
-        found.append(FeatureReport(name, math.sqrt(max(square, 0.0)), math.sqrt(_chance(block @ noise))))
+        products = (variance * (block @ model.inverse[arm, columns, columns]) for arm in active)
+        chance = yield from _chance(products)
+        found.append(FeatureReport(name, math.sqrt(max(square, 0.0)), math.sqrt(chance)))
     return tuple(sorted(found, key=lambda feature: (-feature.importance, feature.name)))
 
 
@@ -81,9 +84,12 @@ def _columns(config: Placement) -> list[tuple[str, slice]]:
     return found
 
 
-def _covariance(tally: Tally) -> Floats:
+def _covariance(tally: Tally) -> Steps[Floats]:
     """Return the covariance of the columns of x over visitors (columns, columns)."""
-    pooled: Floats = tally.A.sum(axis=0)
+    pooled = np.zeros(tally.A.shape[1:])
+    for square in tally.A:
+        pooled += square
+        yield
     means = pooled[0] / pooled[0, 0]
     return np.asarray(pooled / pooled[0, 0] - np.outer(means, means))
 
@@ -95,15 +101,19 @@ def _residual_variance(tally: Tally, model: LinearModel) -> float:
     return float((residuals + columns * squares / exposures) / (exposures + columns))
 
 
-def _chance(products: Floats) -> float:
-    """Return the upper 5 % point of q by chance; `products` (arms, f, f) are the T_a."""
-    part = 1.0 / len(products)
-    trace = part * (1.0 - part) * float(np.einsum("aii->", products))
-    own = float(np.einsum("aij,aji->", products, products))
-    total: Floats = products.sum(axis=0)
-    all_arms = float(np.einsum("ij,ji->", total, total))
+def _chance(products: Iterable[Floats]) -> Steps[float]:
+    """Return the upper 5 % point of q by chance; `products` are the T_a (f, f), arm by arm."""
+    arms, traces, own, total = 0, 0.0, 0.0, np.zeros((1, 1))
+    for product in products:
+        arms, total = arms + 1, total + product
+        traces += float(product.trace())
+        own += float((product * product.T).sum())
+        yield
+    part = 1.0 / arms
+    mean = part * (1.0 - part) * traces
+    all_arms = float((total * total.T).sum())
     squares = part**2 * (((1.0 - part) ** 2 - part**2) * own + part**2 * all_arms)
-    if trace <= 0.0 or squares <= 0.0:
+    if mean <= 0.0 or squares <= 0.0:
         return 0.0
-    ninth = 2.0 * squares / (9.0 * trace**2)
-    return trace * (1.0 - ninth + NORMAL_95 * math.sqrt(ninth)) ** 3
+    ninth = 2.0 * squares / (9.0 * mean**2)
+    return mean * (1.0 - ninth + NORMAL_95 * math.sqrt(ninth)) ** 3

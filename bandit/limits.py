@@ -95,6 +95,9 @@ CONFIG_PROBLEMS_MAX = 200
 HISTORY_DAYS_MAX = 100
 """Days of a placement that are remembered: longer than the longest reward window, and a season."""
 
+REPORT_ARM_EVENTS_MAX = 20_000
+"""Counts of events by arm and day in one report, which stays below the 4 MiB that gRPC clients take."""
+
 JOURNAL_SEGMENT_BYTES = 64 * 2**20
 """Bytes of a journal's segment unless set otherwise, as etcd's: half a minute of full load."""
 

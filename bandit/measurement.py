@@ -58,6 +58,10 @@ class Measurement:
         """Return `buckets`, `totals` and `events`: the arrays themselves, not copies."""
         return self.buckets, self.totals, self.events
 
+    def copy(self) -> "Measurement":
+        """Return a measurement of the same decisions, which stays as it is."""
+        return Measurement(*(array.copy() for array in self.arrays()))
+
     def add(self, other: "Measurement") -> None:
         """Merge another measurement of the same policies into this one."""
         for mine, theirs in zip(self.arrays(), other.arrays(), strict=True):

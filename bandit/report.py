@@ -21,6 +21,7 @@ from bandit.report_days import (
     policy_counts,
 )
 from bandit.sequences import Interval
+from bandit.steps import Steps, finished
 
 
 class EventEstimate(NamedTuple):
@@ -78,34 +79,41 @@ class Report:
 
 def report(placement: PlacementState, now_us: int) -> Report:
     """Return what is known of a placement at `now_us`."""
+    return finished(reporting(placement, now_us))
+
+
+def reporting(placement: PlacementState, now_us: int) -> Steps[Report]:
+    """Return the same in steps. What comes in between may be in days and arms, never in the values."""
     config, epoch = placement.config, placement.measuring.epoch
     gate = (config.ramp.gate if config.ramp else None) or DEFAULT_GATE
-    judge = Judge(epoch.measurement, gate)
+    measurement = epoch.measurement.copy()
+    judge = Judge(measurement, gate)
     personal = best_of(judge, config.policies, PERSONAL)
     return Report(
         placement=config.name,
         time_us=now_us,
         began_us=epoch.began_us,
-        decisions=int(epoch.measurement.decisions),
+        decisions=int(measurement.decisions),
         confidence=gate.confidence,
         min_exposures=gate.min_exposures,
-        policies=_policies(placement, judge, placement.shares(now_us).tolist()),
+        policies=(yield from _policies(placement, judge, placement.shares(now_us).tolist())),
         ladder=tuple(ladder(judge, config.policies)),
-        arms=arm_reports(placement, judge),
-        days=day_reports(placement, judge),
-        features=() if personal is None else importances(placement, config.policies[personal]),
+        arms=(yield from arm_reports(placement, judge)),
+        days=(yield from day_reports(placement, judge)),
+        features=() if personal is None else (yield from importances(placement, config.policies[personal])),
     )
 
 
-def _policies(placement: PlacementState, judge: Judge, shares: list[float]) -> tuple[PolicyReport, ...]:
+def _policies(
+    placement: PlacementState, judge: Judge, shares: list[float]
+) -> Steps[tuple[PolicyReport, ...]]:
     counts = policy_counts(placement)
     events = [(name, judge.of_event(at)) for at, (name, _) in enumerate(placement.config.reward.values)]
-    return tuple(
-        _policy(number, policy, share, judge, events, counted)
-        for number, (policy, share, counted) in enumerate(
-            zip(placement.config.policies, shares, counts, strict=True)
-        )
-    )
+    found = []
+    for number, policy in enumerate(placement.config.policies):
+        found.append(_policy(number, policy, shares[number], judge, events, counts[number]))
+        yield
+    return tuple(found)
 
 
 def _policy(

@@ -6,13 +6,13 @@ from typing import NamedTuple
 import numpy as np
 
 from bandit.config import Arm, ArmState
-from bandit.counters import Counts
 from bandit.history import ARM_ROWS, POLICY_ROWS, Day, History
 from bandit.judge import Judge
+from bandit.limits import REPORT_ARM_EVENTS_MAX
 from bandit.measurement import Estimate
 from bandit.placement import PlacementState
 from bandit.sequences import Interval
-from bandit.tally import Floats
+from bandit.steps import Steps
 
 
 class EventCount(NamedTuple):
@@ -65,20 +65,34 @@ class ArmReport:
     shown: tuple[int, ...]
 
 
-def day_reports(placement: PlacementState, judge: Judge) -> tuple[DayReport, ...]:
-    """Return the days that are kept, the earliest first."""
+def day_reports(placement: PlacementState, judge: Judge) -> Steps[tuple[DayReport, ...]]:
+    """Return the days that are kept, the earliest first, a day a step.
+
+    Without events by arm if there are more of them than REPORT_ARM_EVENTS_MAX.
+    """
     names, history = _events(placement), placement.history
-    return tuple(_day(names, history, judge, number, day) for number, day in history.days.items())
+    days = list(history.days.items())
+    few = len(names) * len(placement.config.arms) * len(days) <= REPORT_ARM_EVENTS_MAX
+    found = []
+    for number, day in days:
+        found.append(_day(names, history, judge, number, day, by_arm=few))
+        yield
+    return tuple(found)
 
 
-def arm_reports(placement: PlacementState, judge: Judge) -> tuple[ArmReport, ...]:
-    """Return the arms by id."""
+def arm_reports(placement: PlacementState, judge: Judge) -> Steps[tuple[ArmReport, ...]]:
+    """Return the arms by id, an arm a step."""
     names, history, arms = _events(placement), placement.history, placement.config.arms
     sums = np.zeros((ARM_ROWS + 2 * len(names), len(arms)))
     for day in history.days.values():
         sums += history.by_arm(day)
-    weights, shown = _weights(arms), history.shown
-    return tuple(_arm(names, arm, weights[k], judge, sums[:, k], shown[:, k]) for k, arm in enumerate(arms))
+    found = []
+    for arm, weight, own, shown in zip(
+        arms, _weights(arms), sums.T.tolist(), history.shown.T.tolist(), strict=True
+    ):
+        found.append(_arm(names, arm, weight, judge, own, shown))
+        yield
+    return tuple(found)
 
 
 def policy_counts(placement: PlacementState) -> tuple[tuple[EventCount, ...], ...]:
@@ -87,45 +101,49 @@ def policy_counts(placement: PlacementState) -> tuple[tuple[EventCount, ...], ..
     sums = np.zeros((POLICY_ROWS + 2 * len(names), len(placement.config.policies)))
     for day in history.days.values():
         sums += history.by_policy(day)
-    return tuple(_counts(names, column) for column in sums[POLICY_ROWS:].T)
+    return tuple(_counts(names, column) for column in sums[POLICY_ROWS:].T.tolist())
 
 
 def _events(placement: PlacementState) -> list[str]:
     return [event for event, _ in placement.config.reward.values]
 
 
-def _day(names: list[str], history: History, judge: Judge, number: int, day: Day) -> DayReport:
+def _day(
+    names: list[str], history: History, judge: Judge, number: int, day: Day, *, by_arm: bool
+) -> DayReport:
     policies = tuple(
         PolicyDay(
             int(column[0]),
-            float(column[1]),
+            column[1],
             _counts(names, column[POLICY_ROWS:]),
             judge.interval(history.uplift(day, policy)),
         )
-        for policy, column in enumerate(history.by_policy(day).T)
+        for policy, column in enumerate(history.by_policy(day).T.tolist())
     )
     arms = tuple(
-        ArmDay(int(column[0]), float(column[1]), _counts(names, column[ARM_ROWS:]))
-        for column in history.by_arm(day).T
+        ArmDay(int(column[0]), column[1], _counts(names, column[ARM_ROWS:]) if by_arm else ())
+        for column in history.by_arm(day).T.tolist()
     )
     return DayReport(number, day.share, policies, arms)
 
 
-def _counts(names: list[str], sums: Floats) -> tuple[EventCount, ...]:
-    """Return events' counts; `sums` (2 events,) hold how often and Σ value of each in turn."""
+def _counts(names: list[str], sums: list[float]) -> tuple[EventCount, ...]:
+    """Return events' counts; `sums` hold how often and Σ value of each in turn."""
     return tuple(
-        EventCount(name, int(count), float(value))
+        EventCount(name, int(count), value)
         for name, count, value in zip(names, sums[::2], sums[1::2], strict=True)
     )
 
 
-def _arm(names: list[str], arm: Arm, weight: float, judge: Judge, sums: Floats, shown: Counts) -> ArmReport:
-    n, total, squares = (float(number) for number in sums[:ARM_ROWS])
+def _arm(
+    names: list[str], arm: Arm, weight: float, judge: Judge, sums: list[float], shown: list[int]
+) -> ArmReport:
+    n, total, squares = sums[:ARM_ROWS]
     mean = total / n if n else 0.0
     variance = squares / n - mean * mean if n else 0.0
     reward = judge.anyway(Estimate(n, mean, variance)) if variance > 0.0 else None
     counts = _counts(names, sums[ARM_ROWS:])
-    return ArmReport(arm, weight, int(n), reward, counts, tuple(int(count) for count in shown))
+    return ArmReport(arm, weight, int(n), reward, counts, tuple(shown))
 
 
 def _weights(arms: tuple[Arm, ...]) -> list[float]:

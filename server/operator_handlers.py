@@ -1,5 +1,6 @@
 """The operator's service as functions of bytes: how placements stand, reloads, snapshots."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
@@ -10,6 +11,7 @@ from bandit.engine import Engine
 from bandit.errors import BanditError, Reason
 from bandit.placement import PlacementState
 from bandit.ramp import RampStatus
+from bandit.steps import Steps
 from server import limits
 from server.codec import decode
 from server.durability import Durability
@@ -18,7 +20,7 @@ from server.handlers import ready
 from server.methods import Methods
 from server.pb import bandit_pb2 as pb
 from server.reload import Reloader
-from server.reporting.message import ARM_STATES, POLICY_KINDS, report_message
+from server.reporting.message import ARM_STATES, POLICY_KINDS, report_steps
 from server.reporting.ramp_message import ramp_message
 
 SERVICE = "bandit.v1.OperatorService"
@@ -57,12 +59,21 @@ class OperatorHandlers:
             placements=[_placement(_known(states.get(name), name), now_us) for name in names]
         ).SerializeToString()
 
-    def get_report(self, data: bytes) -> bytes:
-        """GetReportRequest → GetReportResponse."""
+    def get_report(self, data: bytes) -> Awaitable[bytes]:
+        """GetReportRequest → GetReportResponse, in steps between which others are served."""
         engine = ready(self.engine)
         name = decode(pb.GetReportRequest, data, limits.MESSAGE_BYTES_MAX).placement
         state = _known(engine.state.placements.get(name), name)
-        return report_message(state, self._now_us()).SerializeToString()
+        return self._reported(report_steps(state, self._now_us()))
+
+    async def _reported(self, steps: Steps[pb.GetReportResponse]) -> bytes:
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                message: pb.GetReportResponse = end.value
+                return message.SerializeToString()
+            await asyncio.sleep(0)
 
     def hold_ramp(self, data: bytes) -> Awaitable[bytes]:
         """HoldRampRequest → HoldRampResponse."""

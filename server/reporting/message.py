@@ -6,9 +6,10 @@ from datetime import date
 from bandit.config import ArmState, PolicyKind
 from bandit.ladder import Step
 from bandit.placement import PlacementState
-from bandit.report import EventEstimate, PolicyReport, report
+from bandit.report import EventEstimate, PolicyReport, reporting
 from bandit.report_days import ArmReport, DayReport, EventCount
 from bandit.sequences import Interval
+from bandit.steps import Steps, finished
 from server.pb import bandit_pb2 as pb
 from server.reporting.next_step import next_step
 from server.reporting.ramp_message import interval_message, ramp_message, timestamp
@@ -32,8 +33,15 @@ _FIRST_DAY = date(1970, 1, 1).toordinal()
 
 def report_message(state: PlacementState, now_us: int) -> pb.GetReportResponse:
     """The message of a placement's report at `now_us`."""
-    found, ramp = report(state, now_us), ramp_message(state, now_us)
-    return pb.GetReportResponse(
+    return finished(report_steps(state, now_us))
+
+
+def report_steps(state: PlacementState, now_us: int) -> Steps[pb.GetReportResponse]:
+    """The same in steps, of a millisecond at most for ordinary placements: decisions may come in between."""
+    ramp = ramp_message(state, now_us)
+    sentence = next_step(state, ramp, now_us)
+    found = yield from reporting(state, now_us)
+    message = pb.GetReportResponse(
         placement=found.placement,
         owner=state.config.owner,
         begin_time=timestamp(found.began_us) if found.decisions else None,
@@ -44,11 +52,14 @@ def report_message(state: PlacementState, now_us: int) -> pb.GetReportResponse:
         ladder=[_step(step) for step in found.ladder],
         time=timestamp(now_us),
         ramp=ramp,
-        next_step=next_step(state, ramp, now_us),
+        next_step=sentence,
         arms=[_arm(arm) for arm in found.arms],
-        days=[_day(day) for day in found.days],
         features=[pb.FeatureReport(**feature._asdict()) for feature in found.features],
     )
+    for day in found.days:
+        message.days.append(_day(day))
+        yield
+    return message
 
 
 def _policy(policy: PolicyReport) -> pb.PolicyReport:

@@ -105,3 +105,4 @@ def test_hillstrom_is_reported_for_what_it_is() -> None:
     first, second = found.ladder
     assert "it pays" in first.sentence
     assert "adds nearly nothing" in second.sentence
+    assert "the best arm for all (best-arm) earns nearly everything" in second.sentence

@@ -5,6 +5,7 @@ import pytest
 
 from bandit.importance import FeatureReport, _chance
 from bandit.report import report
+from bandit.steps import finished
 from tests.core.world import SECOND, Document, World, simple
 
 FEATURES: Document = {
@@ -96,7 +97,7 @@ def test_the_upper_point_is_that_of_the_noise() -> None:
     theta = np.einsum("aij,naj->nai", roots, rng.normal(size=(40_000, arms, columns)))
     delta = theta - theta.mean(axis=1, keepdims=True)
     q = np.einsum("nai,ij,naj->n", delta, covariance, delta) / arms
-    point = _chance(covariance @ (roots @ roots.transpose(0, 2, 1)))
+    point = finished(_chance(covariance @ (roots @ roots.transpose(0, 2, 1))))
     assert (q > point).mean() == pytest.approx(0.05, abs=0.01)
 
 

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from bandit import report_days
 from bandit.judge import Label
 from bandit.ladder import _sentence
-from bandit.report import Report, report
+from bandit.report import Report, report, reporting
 from bandit.sequences import Interval
 from tests.core.world import SECOND, Document, World, simple
 
@@ -17,7 +18,13 @@ POLICIES: Document = {
 
 
 def campaign(visits: int, rates: dict[str, tuple[float, float]], **changes: object) -> Report:
-    """Visitors of two kinds, who click by arm and kind with these rates; the report at the end."""
+    """The report at the end of such a campaign."""
+    world = campaigned(visits, rates, **changes)
+    return report(world.state(), world.now)
+
+
+def campaigned(visits: int, rates: dict[str, tuple[float, float]], **changes: object) -> World:
+    """Visitors of two kinds, who click by arm and kind with these rates."""
     document = simple(
         arms={arm: {} for arm in rates},
         features={"kind": {"kind": "category", "values": ["x", "y"]}},
@@ -33,7 +40,7 @@ def campaign(visits: int, rates: dict[str, tuple[float, float]], **changes: obje
         choice = world.choose(unit=f"u{i}", categories={"kind": "xy"[kind]})
         if rng.random() < rates[choice.arm][kind]:
             world.reward(choice)
-    return report(world.state(), world.now)
+    return world
 
 
 def test_deeper_pays_where_visitors_differ() -> None:
@@ -113,6 +120,36 @@ def test_nothing_is_reported_of_nothing() -> None:
     found = report(World(p=simple(policies=POLICIES)).state(), 0)
     assert (found.decisions, [policy.served for policy in found.policies]) == (0, [0] * 4)
     assert all(policy.overlap == 1.0 for policy in found.policies)
+
+
+def test_what_comes_between_steps_leaves_the_values_alone() -> None:
+    """A report is made in steps, between which decisions go on: its values are those of its beginning."""
+    world = campaigned(2_000, {"a": (0.5, 0.1), "b": (0.1, 0.5)})
+    expected = report(world.state(), world.now)
+    steps, taken = reporting(world.state(), world.now), 0
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            found: Report = end.value
+            break
+        taken += 1
+        world.reward(world.choose(unit=f"more {taken}", categories={"kind": "x"}))
+    assert taken > len(expected.policies) + len(expected.arms)
+    assert (found.policies, found.ladder) == (expected.policies, expected.ladder)
+    assert found.decisions == expected.decisions == 2_000
+
+
+def test_a_message_has_room_for_every_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where arms, events and days are many, events by arm and day are left out; by policy they stay."""
+    world = campaigned(50, {"a": (1.0, 1.0), "b": (1.0, 1.0)})
+    (day,) = report(world.state(), world.now).days
+    assert sum(event.times for arm in day.arms for event in arm.events) == 50
+    monkeypatch.setattr(report_days, "REPORT_ARM_EVENTS_MAX", 1)
+    (day,) = report(world.state(), world.now).days
+    assert [arm.events for arm in day.arms] == [(), ()]
+    assert sum(event.times for policy in day.policies for event in policy.events) == 50
+    assert sum(arm.exposures for arm in day.arms) == 50
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3])
