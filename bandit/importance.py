@@ -28,7 +28,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bandit.config import ArmState, Placement, Policy, columns_of
-from bandit.kernels.linear import FIT
+from bandit.kernels.linear import FIT, MISSING
 from bandit.model import LinearModel
 from bandit.placement import PlacementState
 from bandit.steps import Steps
@@ -96,7 +96,8 @@ def _covariance(tally: Tally) -> Steps[Floats]:
 
 def _residual_variance(tally: Tally, model: LinearModel) -> float:
     """Return σ², as policies have it (`kernels.decide.score`): residuals, and a first guess."""
-    columns, exposures, squares = tally.b.shape[1], float(tally.n.sum()), float(tally.r2.sum())
+    columns, squares = tally.b.shape[1], float(tally.r2.sum())
+    exposures = float(tally.n.sum() - model.upkeep[:, MISSING].sum())
     residuals = max(squares - float(model.upkeep[:, FIT].sum()), 0.0)
     return float((residuals + columns * squares / exposures) / (exposures + columns))
 

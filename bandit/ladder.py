@@ -101,10 +101,15 @@ def _sentence(
     if base > 0.0 and high < NEARLY * base:
         most = f"at most {high / base:.1%} of what is earned without it"
         return f"it adds nearly nothing, {most}: {numbers}; {before} earns nearly everything"
-    if gained is not None and gained.low > 0.0 and gained.mean > NEARLY_ALL * (gained.mean + max(mean, 0.0)):
+    if gained is not None and gained.low > 0.0 and _dwarfed(difference, gained.mean):
         part = f"{gained.mean / (gained.mean + max(mean, 0.0)):.0%} of the gain over static"
-        return f"{before} earns nearly everything, {part}; what this adds is not to be told yet: {numbers}"
+        return f"it adds nearly nothing so far: {numbers}; {before} earns nearly everything, {part}"
     return f"not to be told apart yet: {numbers}"
+
+
+def _dwarfed(difference: Interval, gained: float) -> bool:
+    """Whether a step adds little to what was gained before: at best less than that, far less so far."""
+    return difference.high < gained and gained > NEARLY_ALL * (gained + max(difference.mean, 0.0))
 
 
 def _decimals(largest: float) -> int:
