@@ -91,7 +91,7 @@ class GateState:
     """
 
     __slots__ = (
-        "_fractions", "checkpoint_us", "due_us", "interval_us", "look", "older", "settings", "since_us",
+        "_split", "checkpoint_us", "due_us", "interval_us", "look", "older", "settings", "since_us",
         "week", "week_number", "week_us", "young",
     )  # fmt: skip
 
@@ -99,7 +99,8 @@ class GateState:
         self.settings = settings
         self.interval_us = max(config.reward.window_us, LOOK_US_MIN)
         self.look: Look | None = None
-        self._fractions: list[float] = Router(config).fractions.tolist()
+        fractions: list[float] = Router(config).fractions.tolist()
+        self._split = [(policy, fraction) for policy, fraction in enumerate(fractions) if fraction > 0.0]
         self.restart(since_us)
 
     def restart(self, since_us: int) -> None:
@@ -137,8 +138,8 @@ class GateState:
     def _of(self, by_policy: tuple[float, ...]) -> tuple[float, float]:
         """Return what the mixture of the learned policies has of something, and static."""
         mix = 0.0
-        for fraction, value in zip(self._fractions, by_policy, strict=True):
-            mix += fraction * value
+        for policy, fraction in self._split:
+            mix += fraction * by_policy[policy]
         return mix, by_policy[STATIC_INDEX]
 
     def _holding(self, time_us: int) -> tuple[Evidence, ...]:

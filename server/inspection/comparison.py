@@ -50,11 +50,16 @@ class Features:
 
 @dataclass(frozen=True, slots=True)
 class PlacementChange:
-    """A placement that is in both. The configuration is another one if the schemas differ."""
+    """A placement that is in both. The configuration is another one if the schemas differ.
+
+    `old_ramp`, `new_ramp`: what its ramp does, as in RampState; None without one.
+    """
 
     placement: str
     old_schema: str
     new_schema: str
+    old_ramp: str | None
+    new_ramp: str | None
     decisions: int
     exposures: int
     reward: float
@@ -65,7 +70,8 @@ class PlacementChange:
     @property
     def is_any(self) -> bool:
         """Whether anything changed, but for a share by less than a person is shown."""
-        moved = self.decisions or self.exposures or self.reward or self.old_schema != self.new_schema
+        counted = self.decisions or self.exposures or self.reward
+        moved = counted or self.old_schema != self.new_schema or self.old_ramp != self.new_ramp
         shares = [(change.old, change.new) for change in self.policies]
         return bool(moved) or any(old and new and abs(new.share - old.share) >= SHOWN for old, new in shares)
 
@@ -117,6 +123,8 @@ def _placement(old: Figures, new: Figures) -> PlacementChange:
         placement=new.placement,
         old_schema=old.schema,
         new_schema=new.schema,
+        old_ramp=old.ramp.state if old.ramp else None,
+        new_ramp=new.ramp.state if new.ramp else None,
         decisions=decisions,
         exposures=sum(arm.exposures for arm in arms),
         reward=sum(arm.reward for arm in arms),

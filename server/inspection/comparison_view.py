@@ -37,6 +37,8 @@ def _show_placement(out: Console, change: PlacementChange) -> None:
     line(out, f"  {decided}, {shown}, reward {change.reward:,.6g}")
     if change.old_schema != change.new_schema:
         line(out, f"  another configuration: schema {change.old_schema} → {change.new_schema}")
+    if change.old_ramp != change.new_ramp:
+        line(out, f"  ramp: {change.old_ramp or 'none'} → {change.new_ramp or 'none'}")
     for text in _features(change.features):
         line(out, f"  {text}")
     show_table(out, _policies_table(change.policies))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from bandit.config import Policy
 from bandit.placement import PlacementState
+from bandit.ramp import end_of, start_of
 from bandit.state import State
 from server.inspection.estimates import Estimate, estimate
 
@@ -43,9 +44,22 @@ class ServedPolicy:
 
 
 @dataclass(frozen=True, slots=True)
-class RampState:
-    """Where a ramp is. Times in microseconds since 1970; None: it has not begun."""
+class GateLook:
+    """What a ramp's gate saw last, and when it looks again. Times in microseconds since 1970."""
 
+    time_us: int
+    next_us: int
+    exposures: int
+    """that learned policies served and whose rewards have all come"""
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class RampState:
+    """Where a ramp is. Times in microseconds since 1970; None: it has not begun, or does not move."""
+
+    state: str
+    """running, held, static, waiting"""
     share: float
     """the learned share, within its scope"""
     share_from: float
@@ -53,6 +67,8 @@ class RampState:
     started_us: int | None
     ends_us: int | None
     only_when: dict[str, list[str]]
+    gate: GateLook | None
+    """None: there is no gate, or it has not looked yet"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,14 +154,17 @@ def _ramp(placement: PlacementState, now_us: int) -> RampState | None:
     ramp = placement.config.ramp
     if ramp is None:
         return None
-    started_us = ramp.start_us if ramp.start_us is not None else placement.started_us
+    clock, gate = placement.ramp_clock, placement.gate
+    look = gate.look if gate is not None else None
     return RampState(
+        state=clock.status.name.lower(),
         share=placement.share(now_us),
         share_from=ramp.share_from,
         share_to=ramp.share_to,
-        started_us=started_us,
-        ends_us=None if started_us is None else started_us + ramp.over_us,
+        started_us=start_of(ramp, placement.started_us),
+        ends_us=end_of(ramp, placement.started_us, now_us, clock),
         only_when={name: sorted(values) for name, values in ramp.only_when.items()},
+        gate=GateLook(look.time_us, gate.due_us, look.exposures, look.sentence) if gate and look else None,
     )
 
 

@@ -60,6 +60,8 @@ def _show_placement(out: Console, placement: Figures) -> None:
     decided, shown = count(placement.decisions, "decision"), count(placement.exposures, "exposure")
     line(out, f"  {decided}, {shown}, reward {placement.reward:,.6g}; last exposure {updated}")
     line(out, f"  ramp: {_ramp(placement.ramp) if placement.ramp else 'none, static serves alone'}")
+    if placement.ramp is not None and placement.ramp.gate is not None:
+        line(out, f"  gate: {placement.ramp.gate.sentence} ({moment(placement.ramp.gate.time_us)})")
     if placement.half_life_us is not None:
         line(out, f"  mean R forgets: half-life {format_duration(placement.half_life_us)}")
     show_table(out, _policies_table(placement))
@@ -72,7 +74,8 @@ def _ramp(ramp: RampState) -> str:
     ends = "" if ramp.ends_us is None else f", {ramp.share_to:.1%} at {time_text(ramp.ends_us)}"
     clauses = [f"{name} in [{', '.join(values)}]" for name, values in ramp.only_when.items()]
     scope = f", when {' and '.join(clauses)}" if clauses else ""
-    return f"learned share {ramp.share:.1%}, from {ramp.share_from:.1%}, {began}{ends}{scope}"
+    state = "" if ramp.state == "running" else f"{ramp.state}, "
+    return f"{state}learned share {ramp.share:.1%}, from {ramp.share_from:.1%}, {began}{ends}{scope}"
 
 
 def _policies_table(placement: Figures) -> Table:

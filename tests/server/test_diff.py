@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from server.exit_codes import ExitCode
-from tests.core.world import hero, simple
+from tests.core.world import DAY, hero, simple
 from tests.server.damage import flip, invoke
 from tests.server.stored import Stored
 
@@ -95,6 +95,27 @@ def test_the_same_and_the_other_way_round(world: Stored) -> None:
     new = world.snapshot()
     assert difference(new, old)["placements"][1]["decisions"] == -10
     assert "the second is the older one" in invoke("diff", new, old)[1]
+
+
+def test_what_a_gate_did_is_told(tmp_path: Path) -> None:
+    """The ramp's state before and after; `inspect` shows what the gate concluded."""
+    ramp = {"policies": {"even": 1.0}, "gate": {"min_exposures": 9}}
+    gated = simple(policies={"even": {"kind": "uniform"}}, ramp=ramp)
+    world = Stored(tmp_path / "data", placements={"p": gated})
+    world.visits(3)
+    old = world.snapshot()
+    world.look()
+    new = world.snapshot()
+    (change,) = difference(old, new)["placements"]
+    assert (change["old_ramp"], change["new_ramp"], change["decisions"]) == ("running", "waiting", 0)
+    assert "  ramp: running → waiting\n" in invoke("diff", old, new)[1]
+    said = invoke("inspect", new)[1]
+    assert "  ramp: waiting, learned share 5.0%, from 5.0%, began 2027-01-15T08:00:02Z\n" in said
+    assert "  gate: 0 of the 9 learned decisions that are wanted have had their reward window (" in said
+    (placement,) = json.loads(invoke("inspect", new, "--json")[1])["placements"]
+    gate = placement["ramp"]["gate"]
+    assert gate["next_us"] == gate["time_us"] + DAY
+    assert json.loads(invoke("inspect", old, "--json")[1])["placements"][0]["ramp"]["gate"] is None
 
 
 def test_damage_is_said(world: Stored) -> None:
