@@ -237,12 +237,13 @@ class Engine:
     def look(self, placement: str, now_us: int) -> Looked | None:
         """Let a gate look that is due: it may hold the ramp, let it go on, or take it back.
 
-        None, and nothing is changed, while the journal takes nothing.
+        None, and nothing is changed, if it is not due, and while the journal takes nothing.
         """
-        if self._journal is not None and not self._journal.takes():
-            return None
         state = self.state.placements[placement]
         now_us = self._not_before(now_us)
+        full = self._journal is not None and not self._journal.takes()
+        if full or not state.gate_is_due(now_us):
+            return None
         verdict, look = state.judged(now_us)
         status = _STATUS[verdict]
         moves = state.ramp_clock.follows(status)

@@ -291,6 +291,7 @@ def test_looking_twice_is_looking_once() -> None:
     assert (found.verdict, found.moved) == (Verdict.WAIT, WAITING)
     assert gate_bytes(world.state().gate) != before
     assert world.look() == []
+    assert world.engine.look("p", world.now) is None
     records = [type(record) for record in world.journal[-2:]]
     assert records == [RampMoved, GateLooked]
 
