@@ -3,8 +3,8 @@
     python -m loadtest.measuring_bench
 
 Two engines, ten arms, six features: one computes the served policy alone and measures nothing, the other
-computes three and measures all of them. They take turns, by CPU time; exits with 1 if the median of the
-rounds' ratios is above the bar.
+computes three, and counts each decision for the report, its days and the gate. They take turns, by CPU time;
+exits with 1 if the median of the rounds' ratios is above the bar.
 """
 
 import statistics
@@ -37,7 +37,7 @@ def made(policies: dict[str, dict[str, str]]) -> Engine:
                 "features": {f"feature-{i}": {"kind": "hashed", "buckets": 4} for i in range(6)},
                 "reward": {"values": {"click": 1}, "max": 1.0},
                 "policies": policies,
-                "ramp": {"policies": {"personal": 1.0}, "from": 1.0, "to": 1.0},
+                "ramp": {"policies": {"personal": 1.0}, "from": 1.0, "to": 1.0, "gate": {}},
             }
         },
     }

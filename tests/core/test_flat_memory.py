@@ -13,8 +13,8 @@ CHUNK = 1 << CHUNK_BITS
 """Decisions that the ledger keeps and drops together."""
 AHEAD = 100
 """Decisions after a chunk's last at which memory is looked at: its window has not passed yet."""
-TOGETHER = 20
-"""Decisions at the same time, every three hours: so a chunk is over a year, and a window 160 decisions."""
+TOGETHER = 100
+"""Decisions at the same time, every twelve hours: a chunk is most of a year, and a window 200 decisions."""
 
 
 def test_the_engine_holds_as_much_after_five_times_the_traffic() -> None:
@@ -22,7 +22,7 @@ def test_the_engine_holds_as_much_after_five_times_the_traffic() -> None:
     engine = Engine(config(p=hero(half_life="30d")), KEYS, origin="test", start_id=START, now_us=NOW)
     tokens, held = deque[str](), list[int]()
     for i in range(5 * CHUNK + AHEAD):
-        now = NOW + i // TOGETHER * 3 * HOUR
+        now = NOW + i // TOGETHER * 12 * HOUR
         context, numbers = {"country": f"c{i}", "platform": "web"}, {"history": float(i % 3001)}
         tokens.append(engine.choose("p", f"unit-{i}", context, numbers, (), i % 2 == 0, now).decision_id)
         if len(tokens) > AHEAD:
