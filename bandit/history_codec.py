@@ -12,8 +12,8 @@ from bandit.limits import HISTORY_DAYS_MAX
 from bandit.measuring import Measuring
 from bandit.tally_codec import pack_doubles
 
-_DAY_MAX = 2**40
-"""Far beyond every time."""
+_DAYS = range(-700_000, 2_900_000)
+"""Those that have a date."""
 
 
 def pack_history(where: str, config: Placement, history: History) -> dict[str, object]:
@@ -42,7 +42,7 @@ def read_history(fields: Fields, config: Placement, measuring: Measuring) -> His
         return history
     held = fields.inner("history")
     days = held.array("days")
-    numbers = [number for number in days if type(number) is int and abs(number) < _DAY_MAX]
+    numbers = [number for number in days if type(number) is int and number in _DAYS]
     if len(numbers) != len(days) or len(days) > HISTORY_DAYS_MAX or numbers != sorted(set(numbers)):
         raise held.refuse("days", f"at most {HISTORY_DAYS_MAX} days, the earliest first", days)
     uplifts = UPLIFT_NUMBERS * (len(config.policies) - 1)

@@ -44,6 +44,31 @@ def test_the_report_survives_a_restart(loop: Loop, tmp_path: Path) -> None:
     assert after == before
 
 
+def test_the_message_has_all_of_it(loop: Loop, tmp_path: Path) -> None:
+    """Events with intervals, counts, arms, the day, features, the ramp: sums agree with each other."""
+    with running(loop, tmp_path, GATED) as server:
+        live(server)
+        found = server.operator.GetReport(pb.GetReportRequest(placement="hero"), timeout=WAIT_S)
+        listed = server.operator.ListPlacements(pb.ListPlacementsRequest(placements=["hero"]), timeout=WAIT_S)
+    (status,) = listed.placements
+    clicks = [policy.events[0] for policy in found.policies]
+    assert {click.event for click in clicks} == {"click"}
+    assert all(click.value == policy.value for click, policy in zip(clicks, found.policies, strict=True))
+    assert not any(policy.events[1].HasField("value") for policy in found.policies)  # nobody bought
+    assert found.days[-1].date <= found.time.ToDatetime().date().isoformat()
+    assert sum(policy.served for day in found.days for policy in day.policies) == 400
+    assert sum(arm.exposures for day in found.days for arm in day.arms) == 400
+    assert [arm.id for arm in found.arms] == [arm.id for arm in status.arms]
+    assert [arm.exposures for arm in found.arms] == [arm.exposures for arm in status.arms]
+    assert [sum(arm.shown_by_policy) for arm in found.arms] == [arm.exposures for arm in found.arms]
+    assert sum(arm.weight for arm in found.arms) == pytest.approx(1.0)
+    applied = sum(policy.counts[0].count for policy in found.policies)
+    assert applied == sum(arm.events[0].count for arm in found.arms) > 0
+    assert found.ramp == status.ramp
+    assert found.next_step
+    assert {feature.name for feature in found.features} == {"platform", "history", "returning"}
+
+
 def test_the_command_prints_it(loop: Loop, tmp_path: Path) -> None:
     """As a table with a sentence for each step, or as JSON with the message's names."""
     with running(loop, tmp_path, GATED) as server:
