@@ -31,7 +31,7 @@ DOCUMENT: Document = simple(
     features={"platform": {"kind": "category", "values": ["web", "app"]}},
     reward=REWARD | {"window": "30s"},
     policies={"t": {"kind": "thompson"}},
-    ramp={"policies": {"t": 1.0}, "from": 0.8},
+    ramp={"policies": {"t": 1.0}, "from": 0.8, "gate": {"min_exposures": 2}},
 )  # fmt: skip
 OTHER: Document = simple("x", "y", reward=REWARD | {"window": "1h"})
 BEFORE = config(p=DOCUMENT, q=OTHER)
@@ -202,7 +202,14 @@ class Process:
         self.tell(1, "exposure")
         self.tell(2, "buy", 3.0, "two")
         self.tell(3)
+        self.look()
         self.allocate()
+
+    def look(self) -> None:
+        """Gates look, as in each second."""
+        for name in self.engine.gates_due(self.history.now):
+            self.engine.look(name, self.history.now)
+        self.reply()
 
     def allocate(self) -> None:
         """Space for the journal's next segment, which a server asks for each second."""
