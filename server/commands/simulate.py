@@ -75,6 +75,10 @@ def simulate(
     and days pass in seconds. See docs/simulate.md.
     """
     _refuse_others(days)
+    if html is not None and not html.parent.is_dir():
+        raise click.BadParameter(
+            f"there is no folder {str(html.parent)!r}: make it first", param_hint="--html"
+        )
     scenario = _scenario(scenario_path or DEMO, placement)
     try:
         if days is not None:

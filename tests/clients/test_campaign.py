@@ -135,6 +135,14 @@ def test_the_report_is_written_as_a_page(tmp_path: Path) -> None:
     assert page.read_text().startswith("<!DOCTYPE html>")
 
 
+def test_files_that_are_not_there_are_refused_at_once(tmp_path: Path) -> None:
+    """A configuration with exit code 3, as everywhere; a page's folder before a minute is spent."""
+    assert command("--days", "3", "--config", str(tmp_path / "none.yaml")).exit_code == 3
+    done = command("--days", "3", "--html", str(tmp_path / "nowhere" / "report.html"))
+    assert done.exit_code == 2
+    assert "there is no folder" in done.output
+
+
 def test_a_placement_that_is_not_configured_is_refused() -> None:
     """With the ones that are."""
     with pytest.raises(SimulationError, match="'elsewhere', and the configuration has home-hero"):
