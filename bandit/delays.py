@@ -5,8 +5,9 @@ age: the exposures at risk (Vernade et al. 2020, as survival analysis does). Div
 window that is the event's delay distribution, whatever its shape, and whatever the traffic did.
 
 Ages that few exposures have reached, and few rewards, lean on a prior: exponential delays (Chapelle 2014),
-their mean anything from twice the window to a 4,096th of it, weighted by how well each explains what was
-seen. It is worth a few rewards. Before an event's first reward nothing is assumed, and nothing corrected.
+their mean anything from half the window to a 4,096th of it, weighted by how well each explains what was seen.
+A window is chosen to hold the rewards, so shorter means are likelier beforehand: what errs, errs towards
+correcting too little. It is worth a few rewards. Before the first reward nothing is assumed or corrected.
 """
 
 from array import array
@@ -29,10 +30,10 @@ PRIOR_REWARDS = 5.0
 _CANCELLED = 1e-9
 """A sum that is this part of its terms is rounding."""
 
-_MEANS = 2.0 ** np.arange(1, -13, -1)[:, None]
+_MEANS = 2.0 ** np.arange(-1, -13, -1)[:, None]
 _SHAPES = np.maximum(np.exp(-EDGES[:-1] / _MEANS) - np.exp(-EDGES[1:] / _MEANS), 1e-9)
 _SHAPES /= _SHAPES.sum(axis=1, keepdims=True)
-_LOG_SHAPES = np.log(_SHAPES)
+_LOG_SHAPES, _LOG_MEANS = np.log(_SHAPES), np.log(_MEANS[:, 0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +152,7 @@ def _rates(seen: Floats, risk: Floats) -> Floats:
     With a prior on each bin's rate, Gamma(a s_j, a / v): s the shape, v the rate over all bins, a worth.
     """
     total, expected = seen.sum(), _SHAPES @ risk
-    fit = _LOG_SHAPES @ seen - total * np.log(expected)  # Poisson, the level profiled out
+    fit = _LOG_SHAPES @ seen - total * np.log(expected) - _LOG_MEANS  # Poisson, the level profiled out
     weight = np.exp(fit - fit.max())
     prior = (weight * total / expected / weight.sum()) @ _SHAPES
     level = prior.sum()
