@@ -3,12 +3,12 @@
     python -m loadtest.delay_study            # 20 seeds of every scenario, about 40 minutes of one core
     python -m loadtest.delay_study --quick    # 4 seeds of two of them
 
-The bias of an arm's estimate is how far it is, on the mean over seeds, from what the same policy would think had
-all rewards of the same exposures come that will come within the window. Of all arms together they are
-added up by their exposures, and divided by what they should be. Exits with 1 if, from half a window after the start on
-and at every time after the new arm, the corrected bias is above a third of the uncorrected one where that
-is above 5 %; if it is ever the larger one by more than 5 %; or if regret is larger beyond chance (the
-95 % bound of the ratio, seeds resampled, pairs kept together).
+The bias of an arm's estimate is how far it is, on the mean over seeds, from what the same policy would think
+had all rewards of the same exposures come that will come within the window. Of all arms together they are
+added up by their exposures, and divided by what they should be. Exits with 1 if, from half a window after
+the start on and at every time after the new arm, the corrected bias is above a third of the uncorrected one
+where that is above 5 %, or the larger by more than 5 % where it is not; or if regret is larger beyond chance
+(the 95 % bound of the ratio, seeds resampled, pairs kept together).
 """
 
 import os
@@ -86,11 +86,8 @@ def study(scenario: Scenario, kind: str, seeds: int) -> bool:
             good = good and fine
             when = f"{hour - scenario.new_h:g} h of new arm" if new else f"{hour:g} h"
             compared = f"{after / before:.2f}" if before > SMALL else ""
-            print(
-                f"| {when} | {name} | {before:.1%} | {after:.1%} | {compared}{'' if fine else ' ABOVE'}",
-                end="",
-            )
-            print(f" | {factor:.1%} |", flush=True)
+            verdict = compared + ("" if fine else " ABOVE")
+            print(f"| {when} | {name} | {before:.1%} | {after:.1%} | {verdict} | {factor:.1%} |", flush=True)
     return good
 
 

@@ -53,8 +53,8 @@ class Scenario:
 class Look:
     """What is thought at one time of each arm in each segment, all (arms, segments).
 
-    `estimate` is the policy's, `factor` one factor for each arm in place of a model of its own, `settled` what
-    the same policy would think had all rewards of the same exposures come; `shown` counts these.
+    `estimate` is the policy's, `factor` what one factor for each arm gives instead, `settled` what the same
+    policy would think had all rewards of the same exposures come; `shown` counts these.
     """
 
     estimate: Floats
@@ -110,7 +110,8 @@ class _Campaign:
             "arms": {arm: {} for arm in arms},
             "features": {"segment": {"kind": "category", "values": list(SEGMENTS)}},
             "reward": {
-                "window": f"{WINDOW_H:g}h", "values": events, "max": sum(events.values()), "delayed": self.delayed,
+                "window": f"{WINDOW_H:g}h", "values": events, "max": sum(events.values()),
+                "delayed": self.delayed,
             },
             "policies": {"learned": {"kind": self.kind}},
             "ramp": {"policies": {"learned": 1.0}, "from": 1.0, "to": 1.0},

@@ -13,7 +13,7 @@ PER_HOUR = 100
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_third_of_the_bias_and_no_more_regret(kind: str) -> None:
-    """Delays of 6 h in a window of 24 h, an arm added after 36: its bias 8 h later, and that of the others."""
+    """Delays of 6 h, a window of 24 h, an arm added after 36: its bias 8 h later, and that of the others."""
     scenario = replace(SCENARIOS["6 h"], hours=44.5, looks_h=(18, 44))
     plain, corrected = (
         [run(scenario, kind, seed, PER_HOUR, delayed=delayed) for seed in range(SEEDS)]
