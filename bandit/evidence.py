@@ -67,13 +67,15 @@ class Evidence:
     def estimate(self, of_mix: float, of_static: float) -> Estimate | None:
         """Estimate `of_mix` x what the mixture earns a decision + `of_static` x what static does.
 
-        None, never a number, without overlap, and before anything was seen that varies.
+        None, never a number, without overlap, and before anything was seen that varies. Where the mixture is
+        static itself, its uplift is 0 for certain.
         """
         if not self.overlaps:
             return None
         n, total, between, floor = gate.combination(self.buckets, self.totals, of_mix, of_static)
         variance = max(between, floor) / n
-        return Estimate(n, total / n, variance) if 0.0 < variance < math.inf else None
+        known = variance > 0.0 or self.totals[gate.R2] * n > self.totals[gate.R1] ** 2
+        return Estimate(n, total / n, variance) if known and variance < math.inf else None
 
     def interval(self, sequence: Sequence, of_mix: float, of_static: float) -> Interval | None:
         """Return the sequence's interval around that estimate; None as there."""

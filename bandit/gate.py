@@ -20,6 +20,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from bandit.config import Gate, Placement
+from bandit.config.ramp import FROM_DEFAULT
 from bandit.decision import Decision
 from bandit.evidence import Evidence
 from bandit.ramp import STATIC_INDEX, Router
@@ -38,12 +39,14 @@ WEEK_US = 7 * DAY_US
 class Look(NamedTuple):
     """What the gate saw at `time_us`, of decisions whose rewards have all come.
 
-    `exposures` are those that learned policies served. What learned policies earn more than static, over all
-    time and in the current week, and `static_value`, are None while nothing can be said.
+    `exposures` are those that learned policies served; `share` is what they may have until the next look,
+    whatever the calendar says. What learned policies earn more than static, over all time and in the current
+    week, and `static_value`, are None while nothing can be said.
     """
 
     time_us: int
     exposures: int
+    share: float
     static_value: float | None
     uplift: Interval | None
     week_uplift: Interval | None
@@ -70,6 +73,14 @@ class Stage(NamedTuple):
     unproven: bool
     arrived: bool
 
+    def allowed(self, verdict: Verdict, *, seen: bool) -> float:
+        """Return the share until the next look; `seen`: by evidence, without which nobody passes 5 %."""
+        if verdict is Verdict.BACK:
+            return 0.0
+        if verdict is Verdict.WAIT:
+            return self.share
+        return self.next_share if seen or self.arrived else min(self.next_share, FROM_DEFAULT)
+
 
 class _Period(NamedTuple):
     """What was seen in a period, and the sequence that it is judged by."""
@@ -86,19 +97,22 @@ class _Period(NamedTuple):
 class GateState:
     """What a placement's gate has counted, and what it saw last; `since_us`: later decisions count.
 
+    `allowed`: the share that learned policies have at most, so that a ramp whose gate does not look (nobody
+    serves, the journal is full, the clock leaps) goes no further. Their first share needs no evidence.
     `checkpoint_us`: decisions up to it are in `older`, later ones in `young`. `week_us`: of the former, those
     after it are in `week` too, which is number `week_number`. `due_us`: after it, it is time to look.
     """
 
     __slots__ = (
-        "_split", "checkpoint_us", "due_us", "interval_us", "look", "older", "settings", "since_us",
-        "week", "week_number", "week_us", "young",
+        "_split", "allowed", "checkpoint_us", "due_us", "interval_us", "look", "older", "settings",
+        "since_us", "week", "week_number", "week_us", "young",
     )  # fmt: skip
 
     def __init__(self, config: Placement, settings: Gate, since_us: int) -> None:
         self.settings = settings
         self.interval_us = max(config.reward.window_us, LOOK_US_MIN)
         self.look: Look | None = None
+        self.allowed = 0.0
         fractions: list[float] = Router(config).fractions.tolist()
         self._split = [(policy, fraction) for policy, fraction in enumerate(fractions) if fraction > 0.0]
         self.restart(since_us)
@@ -113,6 +127,7 @@ class GateState:
         """Go on with what another gate over the same measurement has counted, under settings of its own."""
         self.since_us, self.checkpoint_us, self.due_us = other.since_us, other.checkpoint_us, other.due_us
         self.week_us, self.week_number, self.look = other.week_us, other.week_number, other.look
+        self.allowed = other.allowed
         self.older, self.week, self.young = other.older, other.week, other.young
 
     def expose(self, decision: Decision) -> None:
@@ -159,6 +174,7 @@ class GateState:
         self.week.add(self.young)
         self.young = Evidence.zeros()
         self.checkpoint_us, self.due_us, self.look = look.time_us, look.time_us + self.interval_us, look
+        self.allowed = look.share
 
     def judged(self, stage: Stage, now_us: int) -> tuple[Verdict, Look]:
         """Judge what was seen. Changes nothing."""
@@ -172,7 +188,8 @@ class GateState:
             None if self._lack(period) else period.interval(1.0, -1.0) for period in (ever, week)
         )
         value = static.mean if static and uplift else None
-        return verdict, Look(now_us, self.older.learned, value, uplift, week_uplift, sentence)
+        share = stage.allowed(verdict, seen=value is not None)
+        return verdict, Look(now_us, self.older.learned, share, value, uplift, week_uplift, sentence)
 
     def _verdict(self, ever: _Period, week: _Period, stage: Stage) -> tuple[Verdict, str]:
         harm = self._harm(ever) or self._harm(week)
@@ -205,7 +222,7 @@ class GateState:
         if found is None or found.high >= 0.0:
             return ""
         value = _static_value(period)
-        least, most = (allowed - end / value for end in (found.high, found.low))
+        least, most = (min(allowed - end / value, 1.0) for end in (found.high, found.low))  # R >= 0
         return (
             f"learned earns {least:.1%} to {most:.1%} less than static ({value:.4g} a decision) over "
             f"{period.evidence.learned:,} learned decisions{period.name}; at most {allowed:.1%} is allowed"
@@ -215,10 +232,11 @@ class GateState:
         """Say how much may be lost at a share if it may be more than is allowed; "" if not."""
         allowed = self.settings.max_loss
         found = period.interval(share, allowed - share)
-        if found is None or found.low >= 0.0:
+        if share <= allowed or found is None or found.low >= 0.0:  # R >= 0: a share loses itself at most
             return ""
         value = _static_value(period)
-        part = f"{allowed - found.low / value:.1%} of static's {value:.4g}" if value > 0.0 else "anything"
+        loss = min(allowed - found.low / value, share) if value > 0.0 else share
+        part = f"{loss:.1%} of static's {value:.4g}"
         return (
             f"at a share of {share:.1%} the loss may be up to {part} a decision, by "
             f"{period.evidence.learned:,} learned decisions; {allowed:.1%} is allowed"

@@ -18,7 +18,7 @@ def pack_gate(where: str, gate: GateState | None) -> dict[str, object]:
     if gate is None:
         return {}
     fields: dict[str, object] = {name: getattr(gate, name) for name in _TIMES}
-    fields["week_number"] = gate.week_number
+    fields |= {"week_number": gate.week_number, "allowed": gate.allowed}
     for period in _PERIODS:
         evidence: Evidence = getattr(gate, period)
         if evidence.decisions:
@@ -30,7 +30,7 @@ def pack_gate(where: str, gate: GateState | None) -> dict[str, object]:
 
 
 def _pack_look(look: Look) -> dict[str, object]:
-    fields: dict[str, object] = {"time_us": look.time_us, "exposures": look.exposures}
+    fields: dict[str, object] = {"time_us": look.time_us, "exposures": look.exposures, "share": look.share}
     if look.static_value is not None:
         fields["static_value"] = look.static_value
     for name, interval in (("uplift", look.uplift), ("week_uplift", look.week_uplift)):
@@ -45,12 +45,15 @@ def read_gate(fields: Fields, config: Placement, since_us: int) -> GateState | N
     Raises SectionError.
     """
     gate = gate_of(config, since_us)
-    if gate is None or not fields.has("gate"):
+    if gate is None:
+        return None
+    if not fields.has("gate"):
+        gate.allowed = 1.0  # what the ramp came to before there were gates stays until the first look
         return gate
     held = fields.inner("gate")
     for name in _TIMES:
         setattr(gate, name, held.time_us(name))
-    gate.week_number = held.integer("week_number", 1)
+    gate.week_number, gate.allowed = held.integer("week_number", 1), held.number("allowed")
     for period in _PERIODS:
         if held.has(period):
             inner = held.inner(period)
@@ -65,6 +68,7 @@ def _look(fields: Fields) -> Look:
     return Look(
         time_us=fields.time_us("time_us"),
         exposures=fields.integer("exposures", 0),
+        share=fields.number("share"),
         static_value=fields.number("static_value") if fields.has("static_value") else None,
         uplift=_interval(fields, "uplift"),
         week_uplift=_interval(fields, "week_uplift"),

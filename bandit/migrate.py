@@ -130,6 +130,8 @@ def migrated(held: PlacementState, config: Placement, now_us: int) -> PlacementS
 def _measuring(held: PlacementState, config: Placement, now_us: int) -> Measuring:
     """Return the measurement that goes on, or one that begins with the next decision."""
     gate = gate_of(config, now_us)
+    if gate is not None:
+        gate.allowed = held.share(now_us)
     policies, events = len(config.policies), len(config.reward.values)
     if measured_id(held.config) == measured_id(config):
         if gate is not None and held.gate is not None:

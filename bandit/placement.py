@@ -15,14 +15,14 @@ from bandit.counters import Counters
 from bandit.decision import Decision
 from bandit.eligibility import Eligibility
 from bandit.features import Encoder, column_meanings
-from bandit.gate import DAY_US, GateState, Look, Stage, Verdict, gate_of
+from bandit.gate import DAY_US, GATE, LOOK_US_MIN, GateState, Look, Stage, Verdict, gate_of
 from bandit.history import History
 from bandit.kernels.decide import decide
 from bandit.measuring import Measuring
 from bandit.model import LinearModels
 from bandit.policies.linear import plan, priors
 from bandit.policies.thompson import Thompson
-from bandit.ramp import Move, RampClock, RampStatus, Router, learned_share, start_of
+from bandit.ramp import STANDING, Move, RampClock, RampStatus, Router, learned_share, start_of
 from bandit.strata import Strata, Stratum
 from bandit.tally import Floats, Forgetting, Tally
 
@@ -95,11 +95,12 @@ class PlacementState:
         self._learned = self.tally.sums, models.posterior, models.upkeep, plan(self.config, self.router)
 
     def share(self, now_us: int, *, in_scope: bool = True) -> float:
-        """Return the learned share now."""
-        ramp = self.config.ramp
+        """Return the learned share now: the calendar's, as far as a gate allows."""
+        ramp, gate = self.config.ramp, self.measuring.gate
         if ramp is None or not in_scope:
             return 0.0
-        return learned_share(ramp, self.started_us, now_us, self.ramp_clock)
+        share = learned_share(ramp, self.started_us, now_us, self.ramp_clock)
+        return share if gate is None else min(share, max(gate.allowed, ramp.share_from))
 
     def shares(self, now_us: int) -> Floats:
         """Return every policy's share (policies,) now, within the ramp's scope."""
@@ -163,10 +164,18 @@ class PlacementState:
 
     def move_ramp(self, move: Move) -> None:
         """Change what the ramp does. Nothing without one: a configuration took it away."""
-        if self.config.ramp is not None:
-            if self.gate is not None and self.ramp_clock.status is RampStatus.STATIC:
-                self.gate.restart(move.time_us)  # else what it was taken back for would take it back again
-            self.ramp_clock.move(move, start_of(self.config.ramp, self.started_us))
+        ramp, clock, gate = self.config.ramp, self.ramp_clock, self.gate
+        if ramp is None:
+            return
+        stood = clock.status in STANDING
+        if gate is not None and clock.status is RampStatus.STATIC:
+            gate.restart(move.time_us)  # else what it was taken back for would take it back again
+            gate.allowed = 0.0
+        clock.move(move, start_of(ramp, self.started_us))
+        if gate is not None and stood and move.status is RampStatus.RUNNING and move.actor != GATE:
+            ahead_us = gate.interval_us  # who resumes a ramp lets it run, until the gate has looked again
+            share = learned_share(ramp, self.started_us, move.time_us, clock, ahead_us=ahead_us)
+            gate.allowed = max(gate.allowed, share)
 
     @property
     def gate(self) -> GateState | None:
@@ -188,15 +197,18 @@ class PlacementState:
         assert ramp is not None  # noqa: S101 - the same
         waiting = self.ramp_clock.status is RampStatus.WAITING
         ahead_us = max(gate.interval_us, DAY_US) if waiting else gate.interval_us
+        step = (ramp.share_to - ramp.share_from) * (ahead_us + LOOK_US_MIN) / ramp.over_us
         share = self.share(now_us)
-        next_share = learned_share(ramp, self.started_us, now_us, self.ramp_clock, ahead_us=ahead_us)
         unproven = ramp.share_from == 0.0 and share < FROM_DEFAULT
-        return gate.judged(Stage(share, next_share, unproven, share >= ramp.share_to), now_us)
+        stage = Stage(share, min(share + step, ramp.share_to), unproven, share >= ramp.share_to)
+        return gate.judged(stage, now_us)
 
     def look(self, look: Look) -> None:
         """Keep what the gate saw, and let what was young then grow old. Nothing without a gate."""
-        if self.gate is not None:
-            self.gate.fold(look)
+        ramp, gate = self.config.ramp, self.gate
+        if ramp is not None and gate is not None:
+            self.ramp_clock.fall_back(ramp, self.started_us, look.time_us, max(gate.allowed, ramp.share_from))
+            gate.fold(look)
 
     def measure(self, decision: Decision, schema: Placement, arm: int) -> None:
         """Count a decision that was exposed, made under `schema`, whose arm stands at `arm` today.

@@ -85,6 +85,14 @@ class RampClock:
         self.status = move.status
         self.moves = (*self.moves, move)[-MOVES_KEPT:]
 
+    def fall_back(self, ramp: Ramp, started_us: int | None, now_us: int, share: float) -> None:
+        """Where the calendar is ahead of the share that is allowed, go on from that share."""
+        start_us, span = start_of(ramp, started_us), ramp.share_to - ramp.share_from
+        if start_us is None or share >= ramp.share_to:
+            return
+        reached_us = int((share - ramp.share_from) / span * ramp.over_us)
+        self.stopped_us += max(0, self.passed_us(start_us, now_us) - reached_us)
+
     def passed_us(self, start_us: int, now_us: int) -> int:
         """Return for how long the ramp has been running at `now_us`."""
         end_us = self.since_us if self.status in STANDING else now_us
@@ -113,8 +121,9 @@ def learned_share(
         return ramp.share_from
     passed_us = clock.passed_us(start_us, now_us) if clock is not None else now_us - start_us
     passed_us += ahead_us
-    progress = passed_us / ramp.over_us if passed_us < ramp.over_us else 1.0
-    return ramp.share_from + (ramp.share_to - ramp.share_from) * progress
+    if passed_us >= ramp.over_us:
+        return ramp.share_to  # which the sum below may miss by its rounding
+    return ramp.share_from + (ramp.share_to - ramp.share_from) * (passed_us / ramp.over_us)
 
 
 def end_of(ramp: Ramp, started_us: int | None, now_us: int, clock: RampClock) -> int | None:

@@ -49,7 +49,7 @@ _DECIDED = Struct(f"<B{START_BYTES}sQdd")
 _EXPOSED = Struct(f"<B{START_BYTES}sQq")
 _REWARDED = Struct(f"<B{START_BYTES}sQqdQB")
 _RAMP_MOVED = Struct("<BqBBHB")
-_GATE_LOOKED = Struct("<BqQBBH")
+_GATE_LOOKED = Struct("<BqQdBBH")
 _SEEN_DOUBLES = (1, 3, 3)
 """How many a gate's look has of static's value, of the uplift and of the week's, where its flags say so."""
 _KNOWN_MAX = 7
@@ -183,16 +183,19 @@ def _gate_looked_bytes(placement: str, look: Look) -> bytes:
             known |= 1 << bit
             numbers.extend(found if isinstance(found, Interval) else [found])
     texts = [placement.encode(), look.sentence.encode()]
-    head = _GATE_LOOKED.pack(GATE_LOOKED, look.time_us, look.exposures, known, *map(len, texts))
+    seen = look.time_us, look.exposures, look.share
+    head = _GATE_LOOKED.pack(GATE_LOOKED, *seen, known, *map(len, texts))
     return head + _doubles(len(numbers)).pack(*numbers) + b"".join(texts)
 
 
 def _gate_looked(payload: bytes) -> GateLooked:
-    _, time_us, exposures, known, *sizes = _GATE_LOOKED.unpack_from(payload)
+    _, time_us, exposures, share, known, *sizes = _GATE_LOOKED.unpack_from(payload)
     if exposures > _EXPOSURES_MAX:
         raise RecordError(9, f"the exposures are {exposures}: expected at most {_EXPOSURES_MAX}")
+    if not 0.0 <= share <= 1.0:
+        raise RecordError(17, f"the share that is allowed is {share}: expected 0 to 1")
     if known > _KNOWN_MAX:
-        raise RecordError(17, f"the flags' byte is {known}: expected 0 to {_KNOWN_MAX}")
+        raise RecordError(25, f"the flags' byte is {known}: expected 0 to {_KNOWN_MAX}")
     at = _GATE_LOOKED.size
     layout = _doubles(sum(size for bit, size in enumerate(_SEEN_DOUBLES) if known >> bit & 1))
     if at + layout.size > len(payload):
@@ -208,7 +211,7 @@ def _gate_looked(payload: bytes) -> GateLooked:
     bounds = (NAME_BYTES_MAX, REASON_BYTES_MAX)
     parts = zip(("placement", "sentence"), sizes, bounds, strict=True)
     placement, sentence = _texts(payload, at + layout.size, parts)
-    return GateLooked(placement, Look(time_us, exposures, value, uplift, week_uplift, sentence))
+    return GateLooked(placement, Look(time_us, exposures, share, value, uplift, week_uplift, sentence))
 
 
 def _doubles(count: int) -> Struct:

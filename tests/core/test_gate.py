@@ -8,7 +8,7 @@ from bandit.errors import BanditError, Reason
 from bandit.gate import GATE, Look, Verdict
 from bandit.ramp import RampStatus
 from bandit.records import Decided, GateLooked, RampMoved, Rewarded
-from tests.core.world import DAY, HOUR, Document, Kept, World, gate_bytes, simple
+from tests.core.world import DAY, HOUR, NOW, Document, Kept, World, gate_bytes, simple
 
 RUNNING, HELD, STATIC, WAITING = RampStatus
 GATED = {"min_exposures": 50, "max_loss": 0.05}
@@ -203,13 +203,17 @@ def test_a_step_that_may_cost_too_much_waits() -> None:
 
 
 def test_a_ramp_from_nobody_runs_until_somebody_can_be_seen() -> None:
-    """From 0 it would wait for ever; it waits at 5 %."""
+    """From 0 it would wait for ever; it waits at 5 %, also where a day of the calendar is far more."""
     world = World(p=gated(0.0))
     campaign(world, 0.5, 0.5)
     assert status(world) is RUNNING
     campaign(world, 1.5, 0.5, an_hour=2)
     assert status(world) is WAITING
-    assert 0.05 < world.state().share(world.now) < 0.14
+    assert world.state().share(world.now) == 0.05
+    short = gated(0.0)
+    world = World(p=short | {"ramp": short["ramp"] | {"over": "12h"}})
+    campaign(world, 2, 0.5, an_hour=2)
+    assert world.state().share(world.now) == 0.05
 
 
 def test_without_overlap_there_is_no_verdict() -> None:
@@ -273,7 +277,7 @@ def test_a_standing_clock_goes_on_where_it_stood() -> None:
     share = world.state().share(world.now)
     world.engine.move_ramp("p", RUNNING, "on", "ada", world.now)
     assert world.state().share(world.now) == share
-    assert clock.stopped_us == world.now - since_us
+    assert clock.stopped_us == world.now - NOW - HOUR // 20  # since its first exposure: none came before
 
 
 def test_looking_twice_is_looking_once() -> None:

@@ -53,7 +53,7 @@ EXAMPLES: dict[str, Record] = {
     "Rewarded": Rewarded(DECISION, "purchase", 49.5, 2**64 - 2, NOW + 2),
     "RampMoved": RampMoved("home-hero", Move(NOW + 3, RampStatus.HELD, "sales fell ✓", "ada")),
     "GateLooked": GateLooked(
-        "home-hero", Look(NOW + 4, 14_200, 0.125, Interval(-0.5, -0.75, -0.25), None, "1 % is lost ✓")
+        "home-hero", Look(NOW + 4, 14_200, 0.375, 0.125, Interval(-0.5, -0.75, -0.25), None, "1 % is lost ✓")
     ),
 }
 BYTES = {name: encode(record) for name, record in EXAMPLES.items()}
@@ -112,6 +112,7 @@ records = st.one_of(
             Look,
             times,
             st.integers(0, 2**63 - 1),
+            st.floats(0.0, 1.0),
             st.none() | finite,
             st.none() | seen,
             st.none() | seen,
@@ -310,12 +311,13 @@ REFUSED: list[tuple[str, Callable[[bytes], bytes], int, str]] = [
     ("RampMoved", cut(30), 30, "the record ends within the reason"),
     ("RampMoved", lambda data: data + b"1", 40, "1 bytes follow"),
     ("GateLooked", put(9, "Q", 2**63), 9, "the exposures are 9223372036854775808: expected at most"),
-    ("GateLooked", put(17, "B", 8), 17, "the flags' byte is 8: expected 0 to 7"),
+    ("GateLooked", put(17, "d", 1.5), 17, "the share that is allowed is 1.5: expected 0 to 1"),
+    ("GateLooked", put(25, "B", 8), 25, "the flags' byte is 8: expected 0 to 7"),
     ("GateLooked", cut(50), 50, "the record ends within what the gate saw"),
-    ("GateLooked", put(29, "d", math.nan), 21, "the gate saw (0.125, nan, -0.75, -0.25): expected finite"),
-    ("GateLooked", put(18, "B", 65), 53, "the placement has 65 bytes: expected 1 to 64"),
-    ("GateLooked", put(19, "H", 0), 62, "the sentence has 0 bytes: expected 1 to 512"),
-    ("GateLooked", lambda data: data + b"1", 77, "1 bytes follow"),
+    ("GateLooked", put(37, "d", math.nan), 29, "the gate saw (0.125, nan, -0.75, -0.25): expected finite"),
+    ("GateLooked", put(26, "B", 65), 61, "the placement has 65 bytes: expected 1 to 64"),
+    ("GateLooked", put(27, "H", 0), 70, "the sentence has 0 bytes: expected 1 to 512"),
+    ("GateLooked", lambda data: data + b"1", 85, "1 bytes follow"),
     ("Configured", cut(20), 10, "the configuration is not JSON: Unterminated"),
     ("Configured", put(9, "B", 255), 9, "the configuration is not ASCII"),
     ("Configured", lambda data: data[:9] + b"[]", 9, "the configuration is not an object"),

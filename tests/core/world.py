@@ -226,7 +226,8 @@ def gate_bytes(gate: GateState | None) -> list[object]:
         return []
     times = gate.since_us, gate.checkpoint_us, gate.week_us, gate.week_number, gate.due_us
     periods = gate.older, gate.week, gate.young
-    return [times, gate.look, [array.tobytes() for period in periods for array in period.arrays()]]
+    sums = [array.tobytes() for period in periods for array in period.arrays()]
+    return [times, gate.allowed, gate.look, sums]
 
 
 def ring(recent: Recent | None) -> list[object]:

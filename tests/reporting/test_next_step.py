@@ -62,10 +62,10 @@ def test_a_ramp_that_waits_says_for_what() -> None:
     message = report_message(ramp.state(), ramp.now)
     assert message.ramp.state == pb.RAMP_STATE_WAITING
     wanted = "0 of 2,000 learned decisions whose window has passed"
-    assert message.next_step == f"waiting for the gate at 50.0%: {wanted}"
+    assert message.next_step == f"waiting for the gate at 10.0%: {wanted}"
     message.ramp.gate.exposures, message.ramp.gate.sentence = 2_000, "it might cost too much"
     sentence = next_step(ramp.state(), message.ramp, ramp.now)
-    assert sentence == "waiting for the gate at 50.0%: it might cost too much"
+    assert sentence == "waiting for the gate at 10.0%: it might cost too much"
 
 
 @pytest.mark.parametrize("policies", [None, {"even": {"kind": "uniform"}}])

@@ -11,7 +11,7 @@ import structlog.testing
 from bandit.config import parse
 from bandit.engine import Engine, Looked
 from server.clock import LearningClock
-from server.gates import RETRY_US, Gates
+from server.gates import LOOKS_A_TURN, RETRY_US, Gates
 from server.pb import bandit_pb2 as pb
 from tests.core.world import DAY, HOUR, KEYS, NOW, START, simple
 from tests.server.running import WAIT_S, Loop, Running, running
@@ -145,3 +145,20 @@ def test_one_that_fails_keeps_nobody_else_from_looking(engine: Failing) -> None:
     gates.look(NOW + 2 * DAY)
     (family,) = gates.collect()
     assert sum(sample.value for sample in family.samples) == 5.0
+
+
+def test_a_thousand_gates_do_not_stop_the_loop() -> None:
+    """All due in one second, as after a start, they look a few a turn, and none is left out."""
+    document = simple(
+        policies={"even": {"kind": "uniform"}}, ramp={"policies": {"even": 1}, "gate": {}, "over": "10d"}
+    )
+    names = [f"p{number}" for number in range(2 * LOOKS_A_TURN + 1)]
+    config = parse({"version": 1, "placements": dict.fromkeys(names, document)})
+    engine = Engine(config, KEYS, origin="test", start_id=START, now_us=NOW)
+    for name in names:
+        engine.choose(name, "", {}, {}, (), False, NOW)
+    gates, left = Gates(engine), []
+    for second in range(3):
+        gates.look(NOW + second)
+        left.append(len(engine.gates_due(NOW + second)))
+    assert left == [LOOKS_A_TURN + 1, 1, 0]
