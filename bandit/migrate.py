@@ -143,8 +143,8 @@ def _measuring(held: PlacementState, config: Placement, now_us: int) -> Measurin
 def _arrivals(
     held: PlacementState, config: Placement, arms: list[int], columns: list[int], strata: Strata, lost: float
 ) -> Arrivals | None:
-    """Return what is still expected of the arms of both; None: what comes begins anew."""
-    if held.arrivals is None or not same_ring(held.config, config):
+    """Return what is still expected of the arms of both; None, also before any exposure: it begins anew."""
+    if held.arrivals is None or not held.arrivals.due_us or not same_ring(held.config, config):
         return None
     return held.arrivals.rearranged(arms, columns if priors(config) else [], held.strata, strata, lost)
 

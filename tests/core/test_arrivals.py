@@ -234,6 +234,16 @@ def test_a_reload_keeps_what_is_recent_and_a_window_begins_anew() -> None:
     assert arrivals_of(world.state()).delays.uncounted == world.state().tally.n.sum()
 
 
+def test_a_placement_that_was_reloaded_before_anybody_came_comes_back_the_same(tmp_path: Path) -> None:
+    """What is counted begins with the reload, in memory and in a snapshot, which holds nothing of it yet."""
+    world = World(p=waiting("a", "b"))
+    world.now += HOUR
+    world.reload(p=waiting("a"))
+    state = world.engine.state
+    found = read_snapshot(write_snapshot(tmp_path, state, 3))
+    assert snapshot(state_of(found, state.ledger)) == snapshot(state)
+
+
 def test_under_a_half_life_what_is_missing_weighs_as_the_tally_does() -> None:
     """The part of n that is missing is the same whether or not the scale has moved."""
     world = World(p=waiting() | {"half_life": "1h"})
