@@ -36,6 +36,7 @@ class Scenario:
 
     A response is one event for each of `events`: (worth, mean delay in hours); 0: at once. `mix` is each
     segment's part of the traffic, `mix_later` that of the last `shift_h` hours before the new arm, and after.
+    `barred`: at most a third of the bias may be left.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Scenario:
     mix: tuple[float, float, float] = (1 / 3, 1 / 3, 1 / 3)
     mix_later: tuple[float, float, float] = (1 / 3, 1 / 3, 1 / 3)
     shift_h: float = 0.0
+    barred: bool = True
     new_h: float = 36.0
     hours: float = 66.0
     looks_h: tuple[float, ...] = (2, 4, 8, 12, 18, 30, 38, 40, 44, 52, 60)
