@@ -1,6 +1,7 @@
 """What a request may be: every refusal of the engine's own, with its words."""
 
 import math
+import re
 from collections.abc import Sequence
 
 from bandit.config import EXPOSURE, Placement
@@ -15,6 +16,9 @@ from bandit.limits import (
     UNIT_BYTES_MAX,
 )
 from bandit.placement import PlacementState
+
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""What moves a terminal's cursor, or turns the order of what is read."""
 
 
 def placement_unknown(name: str) -> BanditError:
@@ -84,8 +88,11 @@ def check_move(state: PlacementState, reason: str, actor: str) -> None:
         message = f"placement '{name}' has no ramp: there is nothing to hold or to resume"
         raise BanditError(Reason.RAMP_ABSENT, message, placement=name)
     for what, text, size in (("reason", reason, REASON_BYTES_MAX), ("actor", actor, ACTOR_BYTES_MAX)):
-        if not 0 < len(text.encode("utf-8", "surrogatepass")) <= size:
-            message = f"a move of a ramp needs a {what} of 1 to {size} bytes: it is what the history will say"
+        if not 0 < len(text.encode("utf-8", "surrogatepass")) <= size or _CONTROLS.search(text):
+            message = (
+                f"a move of a ramp needs a {what} of 1 to {size} bytes on one line, without control "
+                "characters: it is what the history will say"
+            )
             raise BanditError(Reason.MOVE_UNEXPLAINED, message, placement=name)
     if actor == GATE:
         message = f"the actor '{GATE}' is the ramp's gate itself; say who you are"

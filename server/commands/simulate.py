@@ -97,7 +97,10 @@ def _refuse_others(days: int | None) -> None:
     """Refuse options on the command line that mean nothing with, or without, --days."""
     context = click.get_current_context()
     useless, why = (
-        (_FOR_DAYS, "is for --days: a running sidecar has its own")
+        (
+            _FOR_DAYS,
+            "is for --days: a running sidecar has its own, and `banditd report --html` writes its page",
+        )
         if days is None
         else (
             _FOR_A_SIDECAR,

@@ -1,6 +1,7 @@
 """`banditd train`: a data directory to start from, with what a placement learns from logged decisions."""
 
 import json
+import math
 import time
 from pathlib import Path
 
@@ -63,6 +64,8 @@ def train(
 
     LOG is a CSV file with --mapping, a file of `banditd export`, or a data directory with a kept journal.
     """
+    if math.isnan(weight):  # which no range holds, nor refuses
+        raise click.BadParameter("nan is no number: give one above 0, up to 1", param_hint="--weight")
     now_us = time.time_ns() // 1000
     try:
         configured = placement_of(load(config_path), placement, "the configuration")

@@ -72,8 +72,8 @@ def check_arms(source: str, placement: Placement, logged: Sequence[str]) -> None
     if not {arm.id for arm in placement.arms} & set(logged):
         raise LogError(
             f"{source}: shows the arms {listed(logged)}, and the placement {placement.name!r} has "
-            f"{listed([arm.id for arm in placement.arms])}: none is common; give the placement of this "
-            "placement"
+            f"{listed([arm.id for arm in placement.arms])}: none is common; give the log of this placement, "
+            "or the mapping's arm.values, which say how the log calls its arms"
         )
 
 

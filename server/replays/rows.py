@@ -115,6 +115,7 @@ def _columns(path: Path, header: list[str], mapping: Mapping) -> dict[str, int]:
         count = header.count(column)
         if count != 1:
             known = ", ".join(header[:HEADER_SHOWN]) + (", …" if len(header) > HEADER_SHOWN else "")
+            known = known if any(header) else "no header"
             problem = "has no column" if count == 0 else f"has {count} columns"
             raise LogError(
                 f"{path}: {problem} {column!r}, which the mapping names at {where}; it has {known}"

@@ -127,6 +127,8 @@ def test_the_history_says_who_and_why_and_survives() -> None:
         ("p", "r", "", Reason.MOVE_UNEXPLAINED),
         ("p", "r" * 513, "a", Reason.MOVE_UNEXPLAINED),
         ("p", "r", "ä" * 65, Reason.MOVE_UNEXPLAINED),
+        ("p", "\x1b[2J", "a", Reason.MOVE_UNEXPLAINED),
+        ("p", "r", "a\u202e", Reason.MOVE_UNEXPLAINED),
     ],
 )
 def test_refused_moves_change_nothing(placement: str, reason: str, actor: str, expected: Reason) -> None:

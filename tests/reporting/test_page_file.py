@@ -1,5 +1,6 @@
 """The page's file: whole or not at all, and an error that says what to do."""
 
+import os
 import re
 from pathlib import Path
 
@@ -26,6 +27,16 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     write_page(campaign(1), link)
     assert link.is_symlink()
     assert path.read_text("utf-8") == page(campaign(1))
+
+
+def test_nothing_is_written_through_a_link_that_lies_in_wait(tmp_path: Path) -> None:
+    """In a folder that others write to, at the name that the page has until it is whole."""
+    path, victim = tmp_path / "report.html", tmp_path / "victim"
+    victim.write_text("mine")
+    Path(f"{path}.{os.getpid()}.part").symlink_to(victim)
+    with pytest.raises(StartError, match="File exists"):
+        write_page(campaign(1), path)
+    assert victim.read_text() == "mine"
 
 
 @pytest.mark.parametrize("name", ["gone/report.html", "taken/report.html", ".", "x" * 300])

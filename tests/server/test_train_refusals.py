@@ -35,7 +35,10 @@ def here(tmp_path: Path) -> Desk:
         ([*drawn(20), "a,0,1,v,web"], "line 22, column 'pscore': 0.0 cannot be the propensity of what"),
         ([*drawn(20), "a,2,1,v,web"], "line 22, column 'pscore': '2' is not a finite number within 0 to 1"),
         ([*drawn(20), "a,0.5,1"], "line 22 has 3 cells, the header 5; mend the line"),
-        (["x,1,1,v,web"], "shows the arms x, and the placement 'p' has a, b: none is common"),
+        (
+            ["x,1,1,v,web"],
+            "shows the arms x, and the placement 'p' has a, b: none is common; give the log of this ",
+        ),
         (
             ["a,1,0,v,web"] * 9,
             "none of its 9 decisions has a reward: the placement values visit",
@@ -177,3 +180,17 @@ def test_an_export_of_another_placement(here: Desk) -> None:
 def test_names_are_listed_within_reason() -> None:
     """Ten of them, then three dots."""
     assert listed([f"arm-{k}" for k in range(12)]).endswith("arm-7, …")
+
+
+def test_a_weight_that_is_no_number_is_refused(here: Desk) -> None:
+    """Ranges let nan pass."""
+    code, output = here.train(here.log(drawn(50)), "--weight", "nan")
+    assert (code, "nan is no number: give one above 0, up to 1" in output) == (2, True), output
+
+
+def test_a_log_without_a_header_says_so(here: Desk) -> None:
+    """An empty line is none."""
+    log = here.path / "log.csv"
+    log.write_text("\n")
+    code, output = here.train(log)
+    assert (code, "; it has no header" in output) == (ExitCode.FAILURE, True), output

@@ -30,7 +30,8 @@ def _write(text: str, path: Path) -> None:
         return
     partial = Path(f"{path}.{os.getpid()}.part")
     try:
-        partial.write_text(text, "utf-8")
+        with partial.open("x", encoding="utf-8") as file:  # never through somebody's link
+            file.write(text)
         partial.replace(path)
     finally:
         with suppress(OSError):
