@@ -41,6 +41,9 @@ def _gate(placement: Placement) -> _Found:
         return
     if ramp.gate.max_loss == 1.0:
         yield path, "never takes the ramp back, since losing all is allowed; lower `max_loss`"
+    if ramp.gate.max_loss == 0.0 and ramp.share_from < ramp.share_to:
+        waits = "waits until learned policies certainly earn more than static"
+        yield path, f"{waits}, where they earn the same for ever; raise `max_loss` above 0"
     if ramp.share_to == 1.0 and unexplored:
         yield (
             path,

@@ -25,6 +25,7 @@ RAMP = {"policies": {"best": 1}, "start": "2026-12-01T00:00:00Z"}
         (BEST | {"ramp": RAMP | {"gate": {}, "from": 0}}, "$.placements.p.ramp.gate: cannot see what serves"),
         (BEST | {"ramp": RAMP | {"gate": {}, "from": 0, "to": 0}}, "has nothing to judge"),
         (BEST | {"ramp": RAMP | {"gate": {"max_loss": 1}}}, "never takes the ramp back"),
+        (BEST | {"ramp": RAMP | {"gate": {"max_loss": 0}}}, "where they earn the same for ever"),
         (BEST | {"ramp": RAMP | {"gate": {}, "over": "12h"}}, "longer than `over`"),
         (
             {
