@@ -29,6 +29,9 @@ PRIOR_REWARDS = 5.0
 
 _CANCELLED = 1e-9
 """A sum that is this part of its terms is rounding."""
+_FORGOTTEN = 1e-9
+"""Rewards, or exposures, that weigh no more than this together say nothing, and less divides to nothing."""
+
 
 _MEANS = 2.0 ** np.arange(-1, -13, -1)[:, None]
 _SHAPES = np.maximum(np.exp(-EDGES[:-1] / _MEANS) - np.exp(-EDGES[1:] / _MEANS), 1e-9)
@@ -140,8 +143,10 @@ class Delays:
         risk = scale * at_risk
         for event in np.flatnonzero(self.counts):
             total, count = self.credits[event].sum(), self.counts[event]
-            if abs(total) > _CANCELLED * np.abs(self.credits[event]).sum() and risk.any():
-                seen = np.maximum(self.credits[event] / total, 0.0) * (scale * count)
+            weight = scale * count
+            known = min(weight, risk.sum()) > _FORGOTTEN
+            if known and abs(total) > _CANCELLED * np.abs(self.credits[event]).sum():
+                seen = np.maximum(self.credits[event] / total, 0.0) * weight
                 rates += _rates(seen, risk) * (total / count)
         return Curve.of(rates, self.window_us) if rates.sum() > 0.0 else None
 

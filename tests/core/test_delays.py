@@ -200,6 +200,15 @@ def test_nothing_is_known_of_nothing_or_of_losses() -> None:
     assert delays.curve(at_risk, 1.0) is None
 
 
+@pytest.mark.parametrize("scale", [1.0, 1e-9, 1e-20, 1e-290, 1e-320])
+def test_what_is_forgotten_is_not_known(scale: float) -> None:
+    """Rewards, or exposures, of long ago under a short half-life: down to where numbers end."""
+    delays, _ = known(np.array([NOW]), np.array([HOUR]), NOW + DAY)
+    plenty, little = np.full(DELAY_BINS, 50.0 / scale), np.full(DELAY_BINS, 1e-3)
+    assert (delays.curve(np.minimum(plenty, 1e300), scale) is None) == (scale < 1.0)
+    assert (delays.curve(little * scale, 1.0) is None) == (scale <= 1e-9)
+
+
 def test_a_decision_from_before_is_not_looked_at() -> None:
     """Its exposure is not among those at risk."""
     delays = Delays(WINDOW, NOW, 7.0)
