@@ -32,7 +32,6 @@ _CANCELLED = 1e-9
 _FORGOTTEN = 1e-9
 """Rewards, or exposures, that weigh no more than this together say nothing, and less divides to nothing."""
 
-
 _MEANS = 2.0 ** np.arange(-1, -13, -1)[:, None]
 _SHAPES = np.maximum(np.exp(-EDGES[:-1] / _MEANS) - np.exp(-EDGES[1:] / _MEANS), 1e-9)
 _SHAPES /= _SHAPES.sum(axis=1, keepdims=True)
