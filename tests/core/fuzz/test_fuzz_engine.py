@@ -96,6 +96,11 @@ def placement(rng: random.Random, half_life: str | None) -> Document:
         split = {name: 1 / len(policies) for name in policies}
         document["ramp"] = {"policies": split, "from": rng.choice([0.0, 0.5, 1.0]), "to": 1.0, "over": "2h"}
         document["ramp"]["only_when"] = condition(rng, features)
+        if rng.random() < 0.7:
+            document["ramp"]["gate"] = {
+                "min_exposures": rng.choice([1, 9]),
+                "max_loss": rng.choice([0.0, 0.05, 1.0]),
+            }
     return document
 
 
@@ -146,6 +151,7 @@ def life(seed: int) -> World:
     choices: list[Choice] = []
     for _ in range(300):
         world.now += rng.choice([0, 1, SECOND, SECOND, 60 * SECOND, HOUR if rng.random() < 0.1 else 0])
+        world.look()
         if rng.random() < 0.03:
             reloaded(world, rng, half_life)
         choice = chosen(world, rng)
