@@ -72,7 +72,8 @@ class Recent:
 
     def in_order(self) -> Floats:
         """Return the rows, the oldest bin first."""
-        return np.roll(self.rows, -(self.newest + 1) % BINS, axis=1)
+        oldest = (self.newest + 1) % BINS
+        return np.concatenate((self.rows[:, oldest:], self.rows[:, :oldest]), axis=1)
 
     def fill(self, newest: int, rows: Floats) -> None:
         """Take over rows whose bins are in order, the last one being `newest`."""

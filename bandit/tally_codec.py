@@ -3,6 +3,7 @@
 A is symmetric to the last bit, since float32s multiply exactly in float64: its upper triangle is enough.
 """
 
+import math
 from functools import lru_cache
 
 import numpy as np
@@ -36,7 +37,7 @@ def pack_sums(where: str, tally: Tally) -> dict[str, bytes]:
 
 def pack_doubles(where: str, field: str, values: Floats) -> bytes:
     """Return doubles, little-endian. Raises SectionError for one that is not finite: no reader takes that."""
-    if not np.isfinite(values).all():
+    if not math.isfinite(values.sum()) and not np.isfinite(values).all():  # one reduction is half the time
         raise SectionError(where, field, "finite numbers", f"{values[~np.isfinite(values)][0]}")
     return values.astype("<f8", copy=False).tobytes()
 
