@@ -81,3 +81,8 @@ class Evidence:
         """Return the sequence's interval around that estimate; None as there."""
         estimate = self.estimate(of_mix, of_static)
         return None if estimate is None else Interval(estimate.mean, *sequence.interval(*estimate))
+
+    def bounds(self, sequence: Sequence, of_mix: float, of_static: float) -> Interval | None:
+        """Return how low and how high it may be, each for itself; None as there."""
+        estimate = self.estimate(of_mix, of_static)
+        return None if estimate is None else Interval(estimate.mean, *sequence.bounds(*estimate))

@@ -11,9 +11,9 @@ is allowed (a fraction of v_s), it asks by confidence sequences
     back to static   v_m - (1 - ℓ) v_s < 0 for certain: over all time, or over the week
     wait             s (v_m - v_s) + ℓ v_s < 0 is possible, where s is the share that comes next
 
-Each is one contrast, so the error of v_s is taken into account. Over all time a sequence has half of 1 -
-confidence, the k-th week's 1 / (2 k (k + 1)) of it, so that late harm is not diluted by early good and all of
-them together err as rarely as is configured.
+Each is one contrast with one side, so the error of v_s is taken into account. Over all time a sequence has
+half of 1 - confidence, the k-th week's 1 / (k (k + 1)) of that half, so that late harm is not diluted by early
+good and all of them together err as rarely as is configured.
 """
 
 from enum import Enum
@@ -92,6 +92,10 @@ class _Period(NamedTuple):
     def interval(self, of_mix: float, of_static: float) -> Interval | None:
         """Return the interval of this combination of what the learned policies and static earn."""
         return self.evidence.interval(self.sequence, of_mix, of_static)
+
+    def bounds(self, of_mix: float, of_static: float) -> Interval | None:
+        """Return how low and how high it may be, each for itself: the gate's questions have one side."""
+        return self.evidence.bounds(self.sequence, of_mix, of_static)
 
 
 class GateState:
@@ -218,7 +222,7 @@ class GateState:
     def _harm(self, period: _Period) -> str:
         """Say how much is lost if it is more than is allowed, for certain; "" if not."""
         allowed = self.settings.max_loss
-        found = None if self._lack(period) else period.interval(1.0, allowed - 1.0)
+        found = None if self._lack(period) else period.bounds(1.0, allowed - 1.0)
         if found is None or found.high >= 0.0:
             return ""
         value = _static_value(period)
@@ -231,7 +235,7 @@ class GateState:
     def _risk(self, period: _Period, share: float) -> str:
         """Say how much may be lost at a share if it may be more than is allowed; "" if not."""
         allowed = self.settings.max_loss
-        found = period.interval(share, allowed - share)
+        found = period.bounds(share, allowed - share)
         if share <= allowed or found is None or found.low >= 0.0:  # R >= 0: a share loses itself at most
             return ""
         value = _static_value(period)

@@ -12,7 +12,14 @@ here it is measured in it, which gives the form of their Theorem 2.2:
 
     mean ± σ̂ √( 2 (t ρ² + 1) / (t² ρ²) · ln( √(t ρ² + 1) / α ) )
 
-so that ρ depends on neither the rewards' unit nor anything seen.
+so that ρ depends on neither the rewards' unit nor anything seen. A question with one side has a sequence of
+its own, by which the mean is at no t further off to that side than
+
+    σ̂ √( 2 (t ρ² + 1) / (t² ρ²) · ln( 1 + √(t ρ² + 1) / (2 α) ) )
+
+which is less: with S the sum of t deviations in units of σ̂, x = ρ S / √(t ρ² + 1), Φ the normal distribution,
+2 e^(x²/2) Φ(x) / √(t ρ² + 1), a mixture over drifts to that side, is a martingale of mean 1, which by Ville
+ever reaches 1 / α with probability α; and e^(x²/2) Φ(x) ≥ e^(x²/2) - 1.
 """
 
 import math
@@ -49,6 +56,13 @@ def halfwidth(n: float | Floats, variance: float | Floats, alpha: float, rho: fl
     return np.asarray(np.sqrt(variance / n * grown / (n * rho**2) * logs))
 
 
+def reach(n: float, variance: float, alpha: float, rho: float) -> float:
+    """Return how far to one side of the mean of n > 0 observations the truth may be; as `halfwidth`."""
+    grown = 1.0 + n * rho**2
+    logs = math.log1p(math.sqrt(grown) / (2.0 * alpha))
+    return math.sqrt(2.0 * variance / n * grown / (n * rho**2) * logs)
+
+
 class Interval(NamedTuple):
     """A mean, and the confidence sequence's interval around it, per decision in units of R."""
 
@@ -72,6 +86,11 @@ class Sequence(NamedTuple):
         """Return the interval around the mean of n > 0 observations of `variance` each."""
         half = float(halfwidth(n, variance, self.alpha, self.rho))
         return mean - half, mean + half
+
+    def bounds(self, n: float, mean: float, variance: float) -> tuple[float, float]:
+        """Return how low and how high the mean may be: each misses with `alpha`, so ask for one of them."""
+        far = reach(n, variance, self.alpha, self.rho)
+        return mean - far, mean + far
 
 
 def all_time(alpha: float, min_exposures: int) -> Sequence:

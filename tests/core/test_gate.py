@@ -103,7 +103,7 @@ def test_what_was_seen_before_does_not_take_a_resumed_ramp_back() -> None:
         assert world.state().share(world.now) == pytest.approx(0.2, abs=1e-3)
         assert looks[-1].exposures <= 1
         campaign(world, 6, 0.5)
-        assert status(world) is RUNNING
+        assert world.state().share(world.now) > 0.25
 
 
 def by_hand(world: World, until_us: int) -> list[float]:

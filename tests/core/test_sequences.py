@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bandit.sequences import AHEAD, Sequence, all_time, halfwidth, of_week, tuned
+from bandit.sequences import AHEAD, Sequence, all_time, halfwidth, of_week, reach, tuned
 
 Floats = NDArray[np.float64]
 
@@ -53,6 +53,16 @@ def test_rho_is_tuned(alpha: float) -> None:
     assert Sequence.planned(alpha, 2000) == Sequence(alpha, tuned(AHEAD * 2000, alpha))
 
 
+def test_one_side_is_less_than_two() -> None:
+    """With n = 100, ρ = ½, α = 0.05: √(0.02 · 1.04 · ln(1 + √26 / 0.1)). More than two sides of 2 α each."""
+    assert reach(100.0, 1.0, 0.05, 0.5) == pytest.approx(0.2866739, rel=1e-6)
+    assert reach(100.0, 4.0, 0.05, 0.5) == pytest.approx(2.0 * 0.2866739, rel=1e-6)
+    assert Sequence(0.05, 0.5).bounds(100.0, 7.0, 1.0) == pytest.approx((6.7133261, 7.2866739))
+    for n in (1.0, 100.0, 1e6):
+        two, wider = (float(halfwidth(n, 1.0, alpha, 0.01)) for alpha in (0.1, 0.05))
+        assert two < reach(n, 1.0, 0.05, 0.01) < wider
+
+
 def test_alpha_is_spent_once() -> None:
     """All time has half of α, the weeks k together Σ α / (2 k (k + 1)) = α / 2 · K / (K + 1)."""
     assert all_time(0.05, 2000).alpha == 0.025
@@ -90,6 +100,16 @@ def test_holds_at_all_times_at_once() -> None:
     fixed = (off > 1.645 * np.sqrt(variance / n))[:, 99:].any(axis=1).mean()
     assert 0.01 < missed < 0.1 + 3.0 * math.sqrt(0.1 * 0.9 / 2000)
     assert fixed > 0.5
+
+
+def test_one_side_holds_at_all_times_at_once() -> None:
+    """As above, of either side by itself."""
+    totals, variances = walks(2000, 1500, 7)
+    n, rho = np.arange(1.0, 1501.0), tuned(AHEAD * 100, 0.1)
+    far = np.vectorize(reach)(n[99:], (variances / n)[:, 99:], 0.1, rho)
+    for side in (totals, -totals):
+        missed = ((side / n)[:, 99:] > far).any(axis=1).mean()
+        assert 0.01 < missed < 0.1 + 3.0 * math.sqrt(0.1 * 0.9 / 2000)
 
 
 def test_weeks_and_all_time_hold_together() -> None:
