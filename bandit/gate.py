@@ -12,8 +12,8 @@ is allowed (a fraction of v_s), it asks by confidence sequences
     wait             s (v_m - v_s) + ℓ v_s < 0 is possible, where s is the share that comes next
 
 Each is one contrast with one side, so the error of v_s is taken into account. Over all time a sequence has
-half of 1 - confidence, the k-th week's 1 / (k (k + 1)) of that half, so that late harm is not diluted by early
-good and all of them together err as rarely as is configured.
+half of 1 - confidence, the k-th week's 1 / (k (k + 1)) of that half, so that late harm is not diluted by
+early good, and all of them together err as rarely as is configured.
 """
 
 from enum import Enum
