@@ -54,6 +54,7 @@ def report(
     import grpc
     from rich.console import Console
 
+    from server.client import call_error
     from server.pb import bandit_pb2 as pb
     from server.pb import bandit_pb2_grpc as pb_grpc
     from server.reporting.page import write_page
@@ -64,7 +65,7 @@ def report(
         try:
             found = operator.GetReport(pb.GetReportRequest(placement=placement), timeout=TIMEOUT_S)
         except grpc.RpcError as error:
-            click.echo(f"{address}: {error.code().name}: {error.details()}", err=True)
+            click.echo(f"{address}: {call_error(error, str(address))}", err=True)
             sys.exit(ExitCode.FAILURE)
     if as_json:
         click.echo(json.dumps(document(found), indent=2))

@@ -39,9 +39,10 @@ def _running(state: PlacementState, ramp: pb.RampStatus, now_us: int) -> str:
     if not ramp.HasField("end_time"):
         return f"at its end: learned policies serve {share(ramp.share)}, static the rest"
     tomorrow = learned_share(settings, state.started_us, now_us + DAY_US, state.ramp_clock)
+    allowed = ", as far as the gate allows" if ramp.HasField("gate") else ""
     return (
         f"running: {share(ramp.share)} now, {share(tomorrow)} tomorrow, {share(ramp.to)} on "
-        f"{_day(ramp.end_time)}"
+        f"{_day(ramp.end_time)}{allowed}"
     )
 
 

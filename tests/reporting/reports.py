@@ -178,7 +178,7 @@ def _ramp(found: pb.GetReportResponse, length: int) -> None:
     gate.uplift.CopyFrom(interval(0.0561, 0.0101))
     gate.week_uplift.CopyFrom(interval(0.0702, 0.0233))
     gate.sentence = "goes on: learned policies earn +0.0561 a decision more (+0.0511 to +0.0612)"
-    found.next_step = "running: 84.3% now, 85.7% tomorrow, 90.0% on 2026-11-26"
+    found.next_step = "running: 84.3% now, 85.7% tomorrow, 90.0% on 2026-11-26, as far as the gate allows"
 
 
 def _ladder(found: pb.GetReportResponse) -> None:

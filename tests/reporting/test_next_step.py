@@ -33,6 +33,16 @@ def test_a_ramp_that_runs_says_where_it_will_be() -> None:
     assert said(world(to=0.1)) == "it begins with the first exposure, from 10.0% to 10.0%"
 
 
+def test_a_ramp_that_runs_under_a_gate_promises_nothing() -> None:
+    """The calendar says where it would be; the gate may have it wait."""
+    ramp = world(gate={"min_exposures": 1}, **{"from": 0.0, "only_when": {}})
+    ramp.choose()
+    ramp.now += 2 * HOUR
+    ramp.look()
+    assert said(ramp).startswith("running: ")
+    assert said(ramp).endswith(" on 2027-04-05, as far as the gate allows")
+
+
 def test_a_ramp_that_is_to_begin_says_when() -> None:
     """As configured; nobody is served by learned policies before."""
     assert said(world(start="2027-02-01T00:00:00Z")) == "it begins on 2027-02-01, from 10.0% to 90.0%"

@@ -121,4 +121,4 @@ def test_what_cannot_be_reported_is_said(loop: Loop, tmp_path: Path) -> None:
     assert "placement 'nope' is not configured here" in unknown.output
     nobody = CliRunner().invoke(cli, ["report", "hero", "--target", f"unix:{tmp_path}/gone.sock"])
     assert nobody.exit_code == ExitCode.FAILURE
-    assert "UNAVAILABLE" in nobody.output
+    assert f"no sidecar answers at unix:{tmp_path}/gone.sock; start one with `banditd serve`" in nobody.output
