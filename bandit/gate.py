@@ -35,6 +35,9 @@ LOOK_US_MIN = 3_600_000_000
 DAY_US = 24 * LOOK_US_MIN
 WEEK_US = 7 * DAY_US
 
+_PART_MAX = 1_000.0
+"""From so many times what static earns on an uplift is said as it is: the part might have 300 digits."""
+
 
 class Look(NamedTuple):
     """What the gate saw at `time_us`, of decisions whose rewards have all come.
@@ -249,7 +252,8 @@ class GateState:
     def _fine(self, period: _Period, stage: Stage) -> str:
         value, found = _static_value(period), period.interval(1.0, -1.0)
         assert found is not None  # noqa: S101 - there was no lack
-        low, high = (f"{end / value:+.1%}" if value > 0.0 else f"{end:+.4g}" for end in found[1:])
+        part = max(abs(found.low), abs(found.high)) < _PART_MAX * value
+        low, high = (f"{end / value:+.1%}" if part else f"{end:+.4g}" for end in found[1:])
         step = "the ramp has arrived" if stage.arrived else f"a share of {stage.next_share:.1%} is allowed"
         return (
             f"learned earns {low} to {high} against static ({value:.4g} a decision) over "

@@ -4,7 +4,7 @@ from bandit.config import Placement
 from bandit.evidence import Evidence
 from bandit.fields import Fields
 from bandit.gate import GateState, Look, gate_of
-from bandit.limits import REASON_BYTES_MAX
+from bandit.limits import SENTENCE_BYTES_MAX
 from bandit.sequences import Interval
 from bandit.tally_codec import pack_doubles
 
@@ -72,7 +72,7 @@ def _look(fields: Fields) -> Look:
         static_value=fields.number("static_value") if fields.has("static_value") else None,
         uplift=_interval(fields, "uplift"),
         week_uplift=_interval(fields, "week_uplift"),
-        sentence=fields.text("sentence", REASON_BYTES_MAX),
+        sentence=fields.text("sentence", SENTENCE_BYTES_MAX),
     )
 
 

@@ -37,6 +37,10 @@ CONTEXT_ENTRIES_MAX = 256
 REASON_BYTES_MAX = 512
 """Bytes of the reason for which an operator moves a ramp: a few sentences."""
 
+SENTENCE_BYTES_MAX = 256
+"""Bytes of what a gate says of a look, which stands in its record and in that of a move by it: the longest
+has 160. Both are recorded at once and have to fit into what is kept free for one call."""
+
 ACTOR_BYTES_MAX = 128
 """Bytes of who moves it: a name, an address."""
 

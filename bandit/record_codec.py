@@ -23,6 +23,7 @@ from bandit.limits import (
     NAME_BYTES_MAX,
     POLICIES_MAX,
     REASON_BYTES_MAX,
+    SENTENCE_BYTES_MAX,
 )
 from bandit.ramp import Move, RampStatus
 from bandit.records import (
@@ -208,7 +209,7 @@ def _gate_looked(payload: bytes) -> GateLooked:
     uplift, week_uplift = (
         Interval(next(rest), next(rest), next(rest)) if known & bit else None for bit in (2, 4)
     )
-    bounds = (NAME_BYTES_MAX, REASON_BYTES_MAX)
+    bounds = (NAME_BYTES_MAX, SENTENCE_BYTES_MAX)
     parts = zip(("placement", "sentence"), sizes, bounds, strict=True)
     placement, sentence = _texts(payload, at + layout.size, parts)
     return GateLooked(placement, Look(time_us, exposures, share, value, uplift, week_uplift, sentence))

@@ -29,7 +29,8 @@ from server.exit_codes import ExitCode, StartError
 from server.recovery import Folders, Progress, Recovered, Taken, recover
 
 RECORD_BYTES_MAX = 1024
-"""Bytes of what one call records at most, in frames: a stratum that is opened, and a decision."""
+"""Bytes of what one call records at most, in frames: a stratum that is opened and a decision, 971, are most.
+A gate's look and the move that it makes of the ramp are less."""
 
 SNAPSHOTS_KEPT = 2
 """So that a damaged one leaves another, with the journal behind it."""
