@@ -31,7 +31,7 @@ from server.replays.rows import LogError
     "--mapping",
     "mapping_path",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="For a CSV log: which column is what (YAML).",
+    help="For a CSV log, or Parquet of another program: which column is what (YAML).",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def evaluate(
@@ -39,7 +39,8 @@ def evaluate(
 ) -> None:
     """Estimate from LOG what the policies of a candidate placement would earn: docs/evaluate.md.
 
-    LOG is a file of `banditd export`, a data directory with a kept journal, or a CSV file with --mapping.
+    LOG is a file of `banditd export`, a data directory with a kept journal, or, with --mapping, a CSV or
+    Parquet file.
     """
     try:
         candidate = placement_of(load(config_path), placement, "the candidate")

@@ -33,7 +33,7 @@ from server.training.view import show_learned
     "--mapping",
     "mapping_path",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="For a CSV log: which column is what (YAML).",
+    help="For a CSV log, or Parquet of another program: which column is what (YAML).",
 )
 @click.option(
     "--data-dir",
@@ -62,7 +62,8 @@ def train(
 ) -> None:
     """Write a data directory from which `banditd serve` starts with what LOG teaches: docs/train.md.
 
-    LOG is a CSV file with --mapping, a file of `banditd export`, or a data directory with a kept journal.
+    LOG is a CSV or Parquet file with --mapping, a file of `banditd export`, or a data directory with a kept
+    journal.
     """
     if math.isnan(weight):  # which no range holds, nor refuses
         raise click.BadParameter("nan is no number: give one above 0, up to 1", param_hint="--weight")

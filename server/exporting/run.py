@@ -82,7 +82,7 @@ def _export(data_dir: Path, file: BinaryIO, selection: Selection) -> Summary:
     file.truncate()  # what was written before it had to begin again
     summary = Summary()
     events = _events(data_dir, selection, summary)
-    with pq.ParquetWriter(file, SCHEMA, compression="zstd") as writer:
+    with pq.ParquetWriter(file, SCHEMA, compression="zstd", write_page_checksum=True) as writer:
         batches: list[pa.RecordBatch] = []
         for rows in _batches(_rows(data_dir, selection, events, summary)):
             batches.append(batch(rows))

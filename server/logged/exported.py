@@ -77,7 +77,7 @@ def _table(source: str, file: Path | BinaryIO, placement: Placement) -> pa.Table
         lacking = [name for name in COLUMNS if name not in here]
         if not lacking:
             mine = [("placement", "=", placement.name)]
-            table = pq.read_table(file, columns=list(COLUMNS), filters=mine)
+            table = pq.read_table(file, columns=list(COLUMNS), filters=mine, page_checksum_verification=True)
             table = table.cast(pa.schema([SCHEMA.field(name) for name in COLUMNS])).combine_chunks()
     except (pa.ArrowException, OSError, ValueError) as error:
         raise LogError(
@@ -87,7 +87,7 @@ def _table(source: str, file: Path | BinaryIO, placement: Placement) -> pa.Table
     if lacking:
         raise LogError(
             f"{source}: lacks the columns {listed(lacking)}; expected a file that `banditd export` has "
-            "written"
+            "written; one of another program needs --mapping"
         )
     if not len(table):
         names = pq.read_table(file, columns=["placement"])["placement"].unique().to_pylist()

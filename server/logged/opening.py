@@ -1,6 +1,6 @@
 """Opening a log for the commands that read one: which kind it is, and of which placement."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -11,8 +11,10 @@ from bandit.config import Config, Placement
 from server.exit_codes import ExitCode, StartError
 from server.exporting import INSTALL
 from server.logged import rows
-from server.logged.logs import Loaded
+from server.logged.logs import Loaded, listed
+from server.recovery import Folders
 from server.replays.mapping import read_mapping
+from server.replays.rows import LogError
 
 
 def placement_of(config: Config, name: str | None, called: str) -> Placement:
@@ -53,12 +55,28 @@ def opened(log: Path, placement: Placement, mapping: Path | None, *, now_us: int
         return exported.load(str(log), log, placement)
     file = BytesIO()
     summary = run.export_to(log, file, run.Selection(placement.name))
+    if not summary.decisions:
+        raise LogError(_nothing(log, placement, summary.placements))
     loaded = exported.load(str(log), file, placement)
     if summary.nameless:
         loaded.notes.append(
             f"{summary.nameless} decisions of a configuration that is not known are not in here"
         )
     return loaded
+
+
+def _nothing(log: Path, placement: Placement, known: Collection[str]) -> str:
+    """Say what a directory has instead of a placement's decisions."""
+    if not Folders.of(log).journal.is_dir():
+        return f"{log}: is no data directory, since it has no journal; give that of `serve`, or a file"
+    name = placement.name
+    if name not in known:
+        found = f"it knows {listed(sorted(known))}" if known else "it knows none at all"
+        return f"{log}: does not know the placement {name!r}: {found}; name another with --placement"
+    return (
+        f"{log}: its journal has no decision of the placement {name!r}: it holds what came after the last "
+        "snapshots, and with `serve --journal-keep 7d` what was before"
+    )
 
 
 @contextmanager

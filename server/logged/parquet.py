@@ -13,7 +13,7 @@ from server.replays.rows import LogError, Row, mapped
 def read_parquet(path: Path, mapping: Mapping) -> list[Row]:
     """The rows that pass `where`, in the file's order, counted from 1. Raises LogError."""
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
             header = [name for name in file.schema_arrow.names if name in mapping.columns()]
             rows = list(mapped(path, header or file.schema_arrow.names, _records(file, header), mapping))
     except (pa.ArrowException, OSError, ValueError) as error:

@@ -93,15 +93,36 @@ def test_files_that_are_no_export(case: Case, tmp_path: Path) -> None:
     assert "no decision of the placement 'p': it has decisions of elsewhere" in output
 
 
+def test_a_damaged_export_is_not_believed(case: Case, tmp_path: Path) -> None:
+    """Whichever byte of it is another one, it is refused, or says the same as before."""
+    whole, damaged = case.file.read_bytes(), tmp_path / "damaged.parquet"
+    expected = case.run(hero(ramp=None), "--json")[1].replace(str(case.file), str(damaged))
+    refused = 0
+    for at in range(4, len(whole), len(whole) // 40):
+        damaged.write_bytes(whole[:at] + bytes([whole[at] ^ 0x10]) + whole[at + 1 :])
+        code, output = case.run(hero(ramp=None), "--json", log=damaged)
+        refused += code != 0
+        assert code == ExitCode.FAILURE or output == expected, f"byte {at}"
+    assert refused > 0
+
+
 def test_an_empty_log_says_so(tmp_path: Path) -> None:
-    """A data directory without a decision, and a folder that is none."""
-    served = Served(tmp_path / "data", p=simple())
+    """A data directory without a decision, one of another placement, and a folder that is none."""
+    served = Served(tmp_path / "data", p=simple(), q=simple())
+    served.choose("q")
     code, output = invoke(served.path, simple())
     assert code == ExitCode.FAILURE
-    assert "has no decision of the placement 'p': it has none at all" in output
+    assert "its journal has no decision of the placement 'p': it holds what came after" in output
     assert "--journal-keep" in output
+    other = Served(tmp_path / "other", q=simple(), r=simple())
+    code, output = invoke(other.path, simple())
+    assert (code, "does not know the placement 'p': it knows q, r" in output) == (ExitCode.FAILURE, True)
     (tmp_path / "empty").mkdir()
-    assert invoke(tmp_path / "empty", simple())[0] == ExitCode.FAILURE
+    code, output = invoke(tmp_path / "empty", simple())
+    assert (code, "is no data directory, since it has no journal" in output) == (
+        ExitCode.FAILURE,
+        True,
+    )
     assert invoke(tmp_path / "nowhere", simple())[0] == ExitCode.USAGE
 
 
