@@ -40,14 +40,15 @@ ALL = (
 
 _DIGITS = 3
 _DECIMALS_MAX = 5
+_WIDTH_MAX = 1000
 
 
 def show_report(console: Console, report: Report) -> None:
     """The tables, what they mean, every note, and the sentence."""
     console.print(_logged(report))
-    console.print(_weights(report))
+    _print_whole(console, _weights(report))
     if any(policy.by for policy in report.policies):
-        console.print(_values(report))
+        _print_whole(console, _values(report))
     labels = {policy.weights.label for policy in report.policies}
     used = {name for policy in report.policies for name in policy.by}
     lines = [f"{name}: {text}" for name, text in ASSUMES.items() if name in used]
@@ -56,6 +57,15 @@ def show_report(console: Console, report: Report) -> None:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     for line in (*(f"note: {note}" for note in report.notes), report.verdict):
         console.print(line, style="bold", highlight=False, markup=False, soft_wrap=True)
+
+
+def _print_whole(console: Console, table: Table) -> None:
+    """Print a table, wider than the console if it has to be: a label that is cut says nothing."""
+    width = console.width
+    whole = console.measure(table, options=console.options.update(width=_WIDTH_MAX)).maximum
+    console.width = max(width, whole)
+    console.print(table)
+    console.width = width
 
 
 def _table(title: str, *headings: str) -> Table:

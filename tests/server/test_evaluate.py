@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -195,6 +196,16 @@ def test_the_tables_fit_a_terminal(case: Case) -> None:
     for name in ("ips", "snips", "dm", "dr"):
         assert f"\n{name}: " in output
     assert "replay: " not in output
+
+
+def test_a_label_is_whole_beside_wide_figures(case: Case) -> None:
+    """Where weights are huge, lines grow beyond a terminal, and no label is cut."""
+    propensities = pq.read_table(case.file)["propensity"].to_pylist()
+    rare = case.altered("propensity", pa.array([1e-6, *propensities[1:]]))
+    code, output = case.run(hero(ramp=None), log=rare)
+    assert code == 0
+    assert "…" not in output
+    assert output.count("static UNUSABLE") == 2
 
 
 def test_nobody_is_named(case: Case) -> None:
