@@ -1,12 +1,14 @@
 """The gate's sums: what the learned policies together earn beside static, over the decisions in scope."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from bandit.hashing import BUCKETS
 from bandit.kernels import gate
+from bandit.kernels.jit import bind
 from bandit.measurement import OVERLAP_MIN, Estimate
 from bandit.sequences import Interval, Sequence
 from bandit.tally import Floats
@@ -21,6 +23,12 @@ class Evidence:
 
     buckets: Floats
     totals: Floats
+    _expose: Callable[..., None] = field(init=False)
+    _credit: Callable[..., None] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._expose = bind(gate.expose, self.buckets, self.totals)
+        self._credit = bind(gate.credit, self.buckets, self.totals)
 
     @classmethod
     def zeros(cls) -> "Evidence":
@@ -41,11 +49,11 @@ class Evidence:
     ) -> None:
         """Count an exposure with these weights, its R still 0; `overlaps` of the mixture and of static."""
         served = 1.0 if learned else 0.0
-        gate.expose(self.buckets, self.totals, bucket, mix, static, overlaps[0], overlaps[1], served)
+        self._expose(bucket, mix, static, *overlaps, served)
 
     def credit(self, bucket: int, mix: float, static: float, reward: tuple[float, float]) -> None:
         """Move the R of an exposed decision from `reward[0]` to `reward[1]`."""
-        gate.credit(self.buckets, self.totals, bucket, mix, static, reward[0], reward[1])
+        self._credit(bucket, mix, static, *reward)
 
     @property
     def decisions(self) -> int:

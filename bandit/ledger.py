@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from bandit.errors import BanditError, Reason
 from bandit.kernels.entries import CHUNK_BITS, EVENT_BITS, ID, KEY, PLACE_SHIFT, Rows, mark
+from bandit.kernels.jit import bind
 from bandit.kernels.table import FULL, GROWTH, SLOTS_MIN, find, move, put
 from bandit.ledger_entries import News, Place, changes
 
@@ -42,12 +43,14 @@ def decision_key(start: int, counter: int) -> int:
 class Table:
     """A map from 64-bit keys other than 0 to float64, by open addressing with linear probing."""
 
-    __slots__ = ("_count", "_keys", "_values")
+    __slots__ = ("_count", "_find", "_keys", "_values")
 
     def __init__(self) -> None:
-        self._keys: NDArray[np.uint64] = np.zeros(0, np.uint64)
-        self._values: NDArray[np.float64] = np.zeros(0)
-        self._count = 0
+        self._hold(np.zeros(0, np.uint64), np.zeros(0), 0)
+
+    def _hold(self, keys: NDArray[np.uint64], values: NDArray[np.float64], count: int) -> None:
+        self._keys, self._values, self._count = keys, values, count
+        self._find = bind(find, keys)
 
     def __len__(self) -> int:
         return self._count
@@ -61,12 +64,12 @@ class Table:
         """Return the value under `key`, or None."""
         if self._count == 0:
             return None
-        slot = find(self._keys, np.uint64(key))
+        slot = self._find(key)
         return float(self._values[slot]) if slot >= 0 else None
 
     def put(self, key: int, value: float) -> None:
         """Set the value under `key`. There must be room: see `slots_wanted` and `grow`."""
-        slot = find(self._keys, np.uint64(key))
+        slot = self._find(key)
         if slot < 0:
             slot = ~slot
             self._keys[slot] = key
@@ -82,14 +85,12 @@ class Table:
         """Add `slots` slots."""
         keys, values = np.zeros(self._keys.size + slots, np.uint64), np.zeros(self._keys.size + slots)
         move(self._keys, self._values, keys, values)
-        self._keys, self._values = keys, values
+        self._hold(keys, values, self._count)
 
     def load(self, rows: Rows, word: int) -> None:
         """Put, in order, what packed entries count under the key in their `word`: KEY or ID."""
         numbers = rows.view(np.float64)
-        self._keys, self._values, self._count = put(
-            self._keys, self._values, self._count, rows, numbers, word
-        )
+        self._hold(*put(self._keys, self._values, self._count, rows, numbers, word))
 
     def entries(self) -> list[tuple[int, float]]:
         """Return (key, value) sorted by key."""

@@ -96,16 +96,16 @@ def learn(state: PlacementState, log: Log, rows: Iterable[int]) -> None:
 
     Their rewards are all in: nothing of them is recent.
     """
-    tally, models, forgetting = state.tally, state.models, state.forgetting
+    models, forgetting = state.models, state.forgetting
     compared = {(one.mask, one.in_scope): Tally.zeros(len(state.config.arms)) for one in state.strata}
     for i in rows:
         arm, reward = int(log.arm[i]), float(log.reward[i])
         if arm < 0:
             continue
         weight = forgetting.weight(int(log.time_us[i]))
-        models.expose(tally, arm, log.x[i], weight, 1.0)
+        models.expose(arm, log.x[i], weight, 1.0)
         if reward:
-            models.credit(tally, arm, log.x[i], weight, (0.0, reward))
+            models.credit(arm, log.x[i], weight, (0.0, reward))
         sums = compared.get((log.mask[i], bool(log.in_scope[i])))
         if sums is not None and log.comparable[i]:
             weight *= float(log.comparable[i])

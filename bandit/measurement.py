@@ -7,13 +7,15 @@ the routed contrast, Σ 1{routed = j} R / share_j: less precise, and right too w
 the features of later decisions.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 
 from bandit.hashing import BUCKETS
 from bandit.kernels import measure
+from bandit.kernels.jit import bind
 from bandit.kernels.measure import ALONE, BY_BUCKET, POLICIES, R1, R2
 from bandit.ramp import STATIC_INDEX
 from bandit.sequences import halfwidth
@@ -46,6 +48,12 @@ class Measurement:
     buckets: Floats
     totals: Floats
     events: Floats
+    _expose: Callable[..., None] = field(init=False)
+    _credit: Callable[..., None] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._expose = bind(measure.expose, self.buckets, self.totals)
+        self._credit = bind(measure.credit, self.buckets, self.totals, self.events)
 
     @classmethod
     def zeros(cls, policies: int, events: int) -> "Measurement":
@@ -77,7 +85,7 @@ class Measurement:
         (policies,) the part of each pmf that lies on arms with μ > 0; `share` > 0 is the one of the policy
         that the unit was `routed` to.
         """
-        measure.expose(self.buckets, self.totals, bucket, probabilities, propensity, overlaps, routed, share)
+        self._expose(bucket, probabilities, propensity, overlaps, routed, share)
 
     def credit(
         self, bucket: int, probabilities: Floats, propensity: float, routed: int, share: float,
@@ -87,10 +95,7 @@ class Measurement:
 
         And the sum of the own values of its event number `event` from `value[0]` to `value[1]`.
         """
-        measure.credit(
-            self.buckets, self.totals, self.events, bucket, probabilities, propensity, routed, share, *reward,
-            event, *value,
-        )  # fmt: skip
+        self._credit(bucket, probabilities, propensity, routed, share, *reward, event, *value)
 
     def of_event(self, event: int) -> "Measurement":
         """Return a measurement of the same decisions whose R is the sum of one event's own values.

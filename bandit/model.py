@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from bandit.kernels.jit import bind
 from bandit.kernels.linear import DRIFT, FIT, MISSING, PRIOR, SCALE, credit, expose, refresh
 from bandit.tally import Floats, Tally
 
@@ -51,7 +52,10 @@ class LinearModels:
     `awaited` (arms, d, d) is the part of A whose reward is still expected: what is `corrected` goes without.
     """
 
-    __slots__ = ("_due", "_turn", "awaited", "by_prior", "corrected", "posterior", "upkeep")
+    __slots__ = (
+        "_credit", "_due", "_expose", "_tally", "_turn", "awaited", "by_prior", "corrected", "posterior",
+        "upkeep",
+    )  # fmt: skip
 
     def __init__(
         self, priors: Iterable[float], tally: Tally, scale: float, awaited: Floats | None = None,
@@ -59,6 +63,7 @@ class LinearModels:
     ) -> None:  # fmt: skip
         priors = sorted(set(priors))
         arms, columns = tally.b.shape
+        self._tally = tally
         self.posterior = np.zeros((len(priors), arms, columns + 1, columns))
         self.upkeep = np.zeros((len(priors), arms, 6))
         self.upkeep[..., SCALE] = scale
@@ -74,17 +79,14 @@ class LinearModels:
             for arm in np.flatnonzero(tally.n):  # an arm never shown is at its prior already
                 model.refresh(tally, int(arm), scale, self._awaited_of(int(arm)))
         self.upkeep[..., DRIFT] = 0.0  # the first factorisation replaces the prior: that is not drift
+        arrays = tally.sums, tally.moments, self.posterior, self.upkeep
+        self._expose, self._credit = bind(expose, *arrays, self.awaited), bind(credit, *arrays)
 
-    def expose(
-        self, tally: Tally, arm: int, x: bytes, weight: float, scale: float, late: float = 0.0
-    ) -> None:
+    def expose(self, arm: int, x: bytes, weight: float, scale: float, late: float = 0.0) -> None:
         """Count an exposure of `arm` to x in the tally and the models: see `kernels.linear.expose`."""
-        self._turn = expose(
-            tally.sums, tally.moments, self.posterior, self.upkeep, self.awaited, arm, x, weight, scale, late,
-            self.corrected, self._turn,
-        )  # fmt: skip
+        self._turn = self._expose(arm, x, weight, scale, late, self.corrected, self._turn)
         if self._due:
-            self._follow(tally)
+            self._follow()
 
     def correct(self, *, corrected: bool) -> None:
         """Follow a change of `awaited`, over the next exposures."""
@@ -92,23 +94,22 @@ class LinearModels:
             self._due = list(range(len(self.awaited)))
         self.corrected = corrected
 
-    def _follow(self, tally: Tally) -> None:
+    def _follow(self) -> None:
         """Factorise some arms that are due: few of them where that takes long."""
-        for _ in range(max(1, _FOLLOW_OPERATIONS // tally.b.shape[1] ** 3)):
+        for _ in range(max(1, _FOLLOW_OPERATIONS // self._tally.b.shape[1] ** 3)):
             if not self._due:
                 return
             arm = self._due.pop()
             for model in self.by_prior.values():
                 scale = float(model.upkeep[arm, SCALE])
-                model.refresh(tally, arm, scale, self._awaited_of(arm))
+                model.refresh(self._tally, arm, scale, self._awaited_of(arm))
 
     def _awaited_of(self, arm: int) -> Floats | None:
         return self.awaited[arm] if self.corrected else None
 
-    def credit(self, tally: Tally, arm: int, x: bytes, weight: float, reward: tuple[float, float]) -> None:
+    def credit(self, arm: int, x: bytes, weight: float, reward: tuple[float, float]) -> None:
         """Move a decision's R from `reward[0]` to `reward[1]`, in the tally and the models."""
-        before, after = reward
-        credit(tally.sums, tally.moments, self.posterior, self.upkeep, arm, x, weight, before, after)
+        self._credit(arm, x, weight, *reward)
 
     def rescale(self, factor: float) -> None:
         """Follow `tally.scale`: the tally shrank by `factor`, so the scale that multiplies it grows."""

@@ -18,6 +18,7 @@ from bandit.features import Encoder, column_meanings
 from bandit.gate import DAY_US, GATE, LOOK_US_MIN, GateState, Look, Stage, Verdict, gate_of
 from bandit.history import History
 from bandit.kernels.decide import decide
+from bandit.kernels.jit import bind
 from bandit.measuring import Measuring
 from bandit.model import LinearModels
 from bandit.policies.linear import plan, priors
@@ -92,7 +93,9 @@ class PlacementState:
             models = LinearModels(by_prior, self.tally, scale, arrivals.moments, corrected=arrivals.known)
             arrivals.derive(self.latest_us, self.tally, self.strata, scale)
         self.models = models
-        self._learned = self.tally.sums, models.posterior, models.upkeep, plan(self.config, self.router)
+        self._decide = bind(
+            decide, self.tally.sums, models.posterior, models.upkeep, plan(self.config, self.router)
+        )
 
     def share(self, now_us: int, *, in_scope: bool = True) -> float:
         """Return the learned share now: the calendar's, as far as a gate allows."""
@@ -130,8 +133,8 @@ class PlacementState:
         """
         if self._thompson is not None:
             self._thompson.refresh(stratum, now_us)
-        arm, low, high, propensity, unusable, covered = decide(
-            *self._learned, stratum.pmfs, stratum.eligible, x, policy, share, u
+        arm, low, high, propensity, unusable, covered = self._decide(
+            stratum.pmfs, stratum.eligible, x, policy, share, u
         )
         unusable |= stratum.unusable
         if unusable:
@@ -155,7 +158,7 @@ class PlacementState:
             late = weight * arrivals.late
             if stratum is None:
                 arrivals.others.expose(arm, weight, time_us)
-        self.models.expose(self.tally, arm, x, weight, scale, late)
+        self.models.expose(arm, x, weight, scale, late)
         if stratum is not None:
             stratum.expose(arm, weight, time_us)
         self.counters.exposures[arm] += 1
@@ -242,7 +245,7 @@ class PlacementState:
         `arrival`: the number of the event that did it, and how long after the decision it came.
         """
         weight = self.forgetting.weight(time_us)
-        self.models.credit(self.tally, arm, x, weight, reward)
+        self.models.credit(arm, x, weight, reward)
         if stratum is not None:
             stratum.credit(arm, weight, reward, time_us)
         if self.arrivals is not None and arrival is not None:

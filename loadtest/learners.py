@@ -65,8 +65,8 @@ class Ours:
 
     def learn(self, x: Context, arm: int, reward: float) -> None:
         """See `Learner`."""
-        self._models.expose(self._tally, arm, packed(self._index, x), 1.0, 1.0)
-        self._models.credit(self._tally, arm, packed(self._index, x), 1.0, (0.0, reward))
+        self._models.expose(arm, packed(self._index, x), 1.0, 1.0)
+        self._models.credit(arm, packed(self._index, x), 1.0, (0.0, reward))
 
 
 class MABWiser:

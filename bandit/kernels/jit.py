@@ -6,11 +6,14 @@ shell does that before it reports ready; after that no request waits for a compi
 
 A kernel is compiled per argument type, so an example must have exactly the types (shape order, dtype,
 contiguity, int or float) of the calls in production. `specialisations` lets a test hold that.
+
+Who calls a kernel for every decision binds it to its arrays: see `bind`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from functools import cache, partial
 from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 import numba
@@ -18,6 +21,7 @@ import numba
 Arguments = tuple[Any, ...]
 Progress = Callable[[int, int, str], None]
 F = TypeVar("F", bound=Callable[..., Any])
+R = TypeVar("R")
 
 FLAGS: dict[str, Any] = {
     # no silent fall-back to interpreted code: a kernel compiles to machine code or it is an error
@@ -41,12 +45,16 @@ INNER_FLAGS = FLAGS | {
 """For functions that only kernels call."""
 
 
-class Dispatcher(Protocol):
+class Dispatcher(Hashable, Protocol):
     """What we use of numba's compiled functions."""
 
     @property
     def signatures(self) -> list[Any]:
         """One per combination of argument types that is ready."""
+
+    @property
+    def overloads(self) -> dict[Arguments, Any]:
+        """What was compiled, by argument types."""
 
     @property
     def stats(self) -> Any:  # noqa: ANN401 - numba is untyped
@@ -86,6 +94,32 @@ def kernel(example: Callable[[], Arguments] | None = None) -> Callable[[F], F]:
         return cast("F", dispatcher)
 
     return decorate
+
+
+def bind(kernel: Callable[..., R], *arrays: object) -> Callable[..., R]:
+    """Return a kernel whose first arguments are these arrays, to be called with the rest of them.
+
+    numba's dispatcher looks at the type of every argument at every call, for as long as handing them over
+    takes. Here types are compared with the example's once, and calls go straight to the machine code. So
+    arrays among the rest have to be of the example's types, which nobody looks at; numbers are converted.
+    Raises TypeError for arrays that are not of the example's types.
+    """
+    entry_point, types = _entry(cast("Dispatcher", kernel))
+    found = tuple(map(numba.typeof, arrays))
+    if found != types[: len(found)]:
+        message = f"{kernel.__name__} was bound to {found}: expected {types[: len(found)]}"
+        raise TypeError(message)
+    return partial(entry_point, *arrays)
+
+
+@cache
+def _entry(dispatcher: Dispatcher) -> tuple[Callable[..., Any], Arguments]:
+    """Return a kernel's machine code for the types of its example, and these."""
+    example = next(entry.example for entry in _registry.values() if entry.dispatcher is dispatcher)
+    types = tuple(map(numba.typeof, example()))
+    if types not in dispatcher.overloads:
+        dispatcher(*example())
+    return dispatcher.overloads[types].entry_point, types
 
 
 def compile_all(progress: Progress | None = None) -> int:

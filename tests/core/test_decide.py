@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bandit.features import entries, packed
 from bandit.kernels import decide as kernels
 from bandit.kernels import linear
-from bandit.kernels.decide import best_probability, decide, sample
+from bandit.kernels.decide import best_probability, sample
 from bandit.strata import Stratum
 from bandit.tally import Floats
 from tests.core.world import NOW, Scores, placement_state, simple
@@ -74,9 +74,7 @@ def test_every_unusable_model_is_told() -> None:
     state.expose(0, None, x, NOW)
     state.credit(0, None, x, NOW, (0.0, 1.0))
     state.models.by_prior[1.0].inverse[0] = math.nan
-    arm, _, _, propensity, unusable, _ = decide(
-        *state._learned, stratum.pmfs, stratum.eligible, x, 2, 0.0, 0.8
-    )
+    arm, _, _, propensity, unusable, _ = state._decide(stratum.pmfs, stratum.eligible, x, 2, 0.0, 0.8)
     assert (arm, propensity, unusable) == (1, 0.25, 0b10100)
     assert stratum.pmfs[[2, 4]].tolist() == [[0.75, 0.25]] * 2
     assert stratum.pmfs[3, 0] != 0.75

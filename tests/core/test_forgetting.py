@@ -72,7 +72,7 @@ def test_two_origins_with_the_same_half_life_merge() -> None:
         models = LinearModels((), tally, 1.0)
         for time in some:
             tally.scale(forgetting.advance(time))
-            models.expose(tally, 0, X, forgetting.weight(time), 1.0)
+            models.expose(0, X, forgetting.weight(time), 1.0)
         tally.scale(forgetting.advance(times[-1]))
         return tally, forgetting
 

@@ -39,6 +39,27 @@ def test_compile_all_says_what_it_does() -> None:
     assert jit.specialisations()["test_jit.second"] == 2
 
 
+@pytest.mark.usefixtures("registry")
+def test_a_kernel_is_bound_to_arrays_of_its_types_alone() -> None:
+    """It changes those arrays, whatever the rest; others, which machine code would misread, are refused."""
+
+    @jit.kernel(lambda: (np.ones((2, 2)), 0, 1.0))
+    def add(a: Any, row: int, more: float) -> float:
+        a[row] += more
+        return a.sum()  # type: ignore[no-any-return]
+
+    held = np.zeros((3, 2))
+    bound = jit.bind(add, held)
+    assert (bound(1, 2), bound(0, 0.5)) == (4.0, 5.0)
+    assert held.tolist() == [[0.5, 0.5], [2.0, 2.0], [0.0, 0.0]]
+    assert jit.specialisations()["test_jit.add"] == 1
+    frozen = np.zeros((2, 2))
+    frozen.flags.writeable = False
+    for other in (held.T, held[:, :1], held.astype(np.float32), held[0], frozen):
+        with pytest.raises(TypeError, match=r"add was bound to .* expected"):
+            jit.bind(add, other)
+
+
 @jit.kernel()
 def helper(x: float) -> float:
     """What only other kernels call is compiled into them."""

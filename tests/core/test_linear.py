@@ -113,11 +113,11 @@ def test_the_model_equals_numpy_linalg_solve() -> None:
     models = LinearModels((1.0, 0.05), tally, 1.0)
 
     def credit(i: int, value: float) -> None:
-        models.credit(tally, int(arm[i]), sparse(x[i]), 1.0, (float(counted[i]), value))
+        models.credit(int(arm[i]), sparse(x[i]), 1.0, (float(counted[i]), value))
         counted[i] = value
 
     for i in range(steps):
-        models.expose(tally, int(arm[i]), sparse(x[i]), 1.0, 1.0)
+        models.expose(int(arm[i]), sparse(x[i]), 1.0, 1.0)
         if i >= 10 and i % 4:
             credit(i - 10, 0.5 * float(reward[i - 10]))
             credit(i - 10, float(reward[i - 10]))
@@ -198,7 +198,7 @@ def test_maintenance_looks_at_one_arm_a_time() -> None:
     models = LinearModels((1.0,), tally, 1.0)
     x = sparse(np.ones(1))
     for _ in range(REFACTOR_EVERY + 3):
-        models.expose(tally, 1, x, 1.0, 1.0)
+        models.expose(1, x, 1.0, 1.0)
     assert models.by_prior[1.0].upkeep[1, UPDATES] < 4
 
 

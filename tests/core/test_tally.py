@@ -57,10 +57,10 @@ def test_a_tally_by_hand() -> None:
     tally = Tally.zeros(1, 2)
     models = LinearModels((), tally, 1.0)
     x, y = np.array([1.0, 0.5]), np.array([1.0, 0.0])
-    models.expose(tally, 0, sparse(x), 1.0, 1.0)
-    models.expose(tally, 0, sparse(y), 1.0, 1.0)
-    models.credit(tally, 0, sparse(x), 1.0, (0.0, 3.0))
-    models.credit(tally, 0, sparse(x), 1.0, (3.0, 5.0))
+    models.expose(0, sparse(x), 1.0, 1.0)
+    models.expose(0, sparse(y), 1.0, 1.0)
+    models.credit(0, sparse(x), 1.0, (0.0, 3.0))
+    models.credit(0, sparse(x), 1.0, (3.0, 5.0))
     assert (tally.n[0], tally.r1[0], tally.r2[0]) == (2.0, 5.0, 25.0)
     assert tally.A[0].tolist() == [[2.0, 0.5], [0.5, 0.25]]
     assert tally.b[0].tolist() == [5.0, 2.5]
@@ -74,8 +74,8 @@ def test_incremental_equals_batch() -> None:
     tally = Tally.zeros(ARMS, 8)
     models = LinearModels((), tally, 1.0)
     for i in range(1_000):
-        models.expose(tally, int(arm[i]), sparse(x[i]), float(weight[i]), 1.0)
-        models.credit(tally, int(arm[i]), sparse(x[i]), float(weight[i]), (0.0, float(reward[i])))
+        models.expose(int(arm[i]), sparse(x[i]), float(weight[i]), 1.0)
+        models.credit(int(arm[i]), sparse(x[i]), float(weight[i]), (0.0, float(reward[i])))
     for k in range(ARMS):
         rows, w, r = x[arm == k], weight[arm == k], reward[arm == k]
         assert np.allclose(tally.A[k], (rows * w[:, None]).T @ rows, rtol=1e-12)
@@ -88,12 +88,12 @@ def test_shares_of_traffic_add_up_to_the_whole() -> None:
     """Two processes that saw half of the traffic each have together what one would have."""
     rng = np.random.default_rng(4)
     parts, one = [Tally.zeros(ARMS, COLUMNS), Tally.zeros(ARMS, COLUMNS)], Tally.zeros(ARMS, COLUMNS)
-    models = LinearModels((), one, 1.0)
+    *halves, whole = (LinearModels((), tally, 1.0) for tally in (*parts, one))
     for i in range(200):
         x = sparse(rng.integers(0, 3, COLUMNS).astype(np.float64))
-        for tally in (parts[i % 2], one):
-            models.expose(tally, i % ARMS, x, 1.0, 1.0)
-            models.credit(tally, i % ARMS, x, 1.0, (0.0, float(i)))
+        for models in (halves[i % 2], whole):
+            models.expose(i % ARMS, x, 1.0, 1.0)
+            models.credit(i % ARMS, x, 1.0, (0.0, float(i)))
     assert equal(added(*parts), one)
 
 
