@@ -174,10 +174,11 @@ def keys(value: object) -> set[str]:
 
 
 def test_every_key_is_documented(world: Stored) -> None:
-    """docs/inspect.md names every key of both commands' JSON, in backticks."""
+    """docs/inspect.md names every key of the three commands' JSON, in backticks."""
     text = DOCUMENT.read_text()
     snapshots = sorted((world.path / "snapshots").iterdir())
     found = keys(inspected(world.path)) | keys(json.loads(invoke("diff", *snapshots, "--json")[1]))
+    found |= keys(json.loads(invoke("verify", world.path, "--json")[1]))
     assert {key for key in found if f"`{key}`" not in text} == set()
 
 

@@ -1,5 +1,6 @@
 """`banditd verify`: any byte that changes is found and its file named; what a start would do is said."""
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -60,6 +61,21 @@ def test_any_byte_that_changes_is_found(data: Path) -> None:
             assert verdicts[str(path.relative_to(data))] in {"damaged", "newer"}, (path.name, offset)
             path.write_bytes(content)
     assert verified(data)[0] == ExitCode.OK
+
+
+@pytest.mark.parametrize("damage", ["", "a frame", "no ledger"])
+def test_as_json(data: Path, damage: str) -> None:
+    """The same files, verdicts, outlook and exit code as in the lines, of what is good and what is not."""
+    if damage:
+        DAMAGE[damage](data)
+    code, verdicts, start = verified(data)
+    again, said = invoke("verify", data, "--json")
+    found = json.loads(said)
+    assert again == code == (ExitCode.DATA if damage else ExitCode.OK)
+    assert {one["file"]: one["verdict"] for one in found["files"]} == verdicts
+    assert all(one["detail"] for one in found["files"])
+    assert (found["path"], found["process"], found["start"]) == (str(data), None, start)
+    assert found["starts"] == (not damage)
 
 
 @pytest.mark.parametrize("damage", DAMAGE, ids=str)
