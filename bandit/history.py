@@ -32,7 +32,7 @@ ARM_ROWS, POLICY_ROWS = 3, 2
 """Rows by arm and by policy before those of events."""
 
 UPLIFT_NUMBERS = 3
-"""n, mean and variance of each policy but static; a variance of 0: nothing could be said."""
+"""n, mean and variance of each policy but static; an n of 0: nothing could be said."""
 
 _ELSEWHERE, _GONE = -2, -1
 """Rows of counts behind those of policies: where the ramp is not at work, and of policies that are gone."""
@@ -108,7 +108,7 @@ class History:
             return _uplift(self.measuring.epoch.measurement, policy)
         at = UPLIFT_NUMBERS * (policy - 1)
         found = Estimate(*day.uplifts[at : at + UPLIFT_NUMBERS])
-        return found if found.variance > 0.0 else None
+        return found if found.n > 0.0 else None
 
     def expose(self, time_us: int, arm: int, policy: int, share: float, in_scope: bool) -> None:
         """Count an exposure of a decision of `time_us`, before it is measured.

@@ -91,6 +91,13 @@ def _sentence(
         return "nothing can be said, since it chooses arms that are never shown (NO_OVERLAP)"
     if difference is None:
         return "nothing can be said before rewards differ"
+    if difference.low == difference.high == 0.0:
+        return "it adds nothing, since both choose alike"
+    return _compared(difference, base, gained, before)
+
+
+def _compared(difference: Interval, base: float, gained: Interval | None, before: str) -> str:
+    """Say whether a difference pays."""
     mean, low, high = difference
     decimals = _decimals(max(abs(low), abs(high)))
     numbers = f"{mean:+,.{decimals}f} a decision ({low:+,.{decimals}f} to {high:+,.{decimals}f})"

@@ -152,7 +152,10 @@ class Measurement:
         return self._contrast((policy,), policy, ALONE)
 
     def uplift(self, policy: int) -> Estimate | None:
-        """Estimate what it would earn more than static, per decision; None as `value`, of either."""
+        """Estimate what it would earn more than static, per decision; None as `value`, of either.
+
+        0 for certain, with a variance of 0, where both have chosen alike in every decision.
+        """
         return self._contrast((policy, STATIC_INDEX), policy, STATIC_INDEX)
 
     def difference(self, policy: int, other: int) -> Estimate | None:
@@ -203,4 +206,5 @@ class Measurement:
     def _estimate(self, plus: int, minus: int) -> Estimate | None:
         n, total, between, floor = measure.contrast(self.buckets, self.totals, plus, minus)
         variance = max(between, floor) / n
-        return Estimate(n, total / n, variance) if variance > 0.0 else None
+        known = variance > 0.0 or self.totals[R2] * n > self.totals[R1] ** 2
+        return Estimate(n, total / n, variance) if known else None

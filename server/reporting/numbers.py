@@ -75,3 +75,8 @@ def kind_name(kind: pb.PolicyKind) -> str:
 def instead(policy: pb.PolicyReport) -> str:
     """Return what stands where a policy has no number: the report's label, or a dash."""
     return policy.label if policy.label != "OK" else "-"
+
+
+def worth(policy: pb.PolicyReport) -> str:
+    """Return how many decisions of its own a policy's are worth; without overlap none."""
+    return count(policy.effective_size) if policy.label != "NO_OVERLAP" else "-"

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from rich.table import Table
 
 from server.pb import bandit_pb2 as pb
-from server.reporting.numbers import Unit, count, event_unit, instead, kind_name, share
+from server.reporting.numbers import Unit, count, event_unit, instead, kind_name, share, worth
 from server.reporting.page.words import ARM_STATES, STATES
 
 NAME_COLUMNS_MAX = 18
@@ -38,7 +38,7 @@ def policies(report: pb.GetReportResponse, unit: Unit) -> Found:
     rows = [
         (
             policy.name, kind_name(policy.kind), share(policy.share), count(policy.served),
-            *_value(policy, unit, instead(policy)), *_gain(policy, unit), count(policy.effective_size),
+            *_value(policy, unit, instead(policy)), *_gain(policy, unit), worth(policy),
         )
         for policy in report.policies
     ]  # fmt: skip
@@ -129,11 +129,9 @@ def days(report: pb.GetReportResponse, unit: Unit) -> Found | None:
         ))  # fmt: skip
     names = [report.policies[at].name for at in columns]
     heads = ["day", "learned", *names, "R static", "R learned", *(["uplift", "interval"] if best else [])]
-    notes = (
-        [f"uplift: that of {report.policies[best].name}, by all decisions until the day's end"]
-        if best
-        else []
-    )
+    known = best and any(day.policies[best].HasField("uplift") for day in report.days[-DAYS_MAX:])
+    name = report.policies[best].name
+    notes = [f"uplift: that of {name}, by all decisions until the day's end"] if known else []
     return Found("The last days: the learned share, who served, R per decision", _table(heads, rows), notes)
 
 
@@ -178,7 +176,7 @@ def _interval(
     message: pb.PolicyReport | pb.EventEstimate | pb.ArmReport | pb.PolicyDay, field: str
 ) -> pb.Interval | None:
     found: pb.Interval = getattr(message, field)
-    return found if found != pb.Interval() else None
+    return found if message.HasField(field) else None
 
 
 def _each(reward: float, served: int, unit: Unit) -> str:

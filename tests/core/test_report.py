@@ -8,7 +8,7 @@ from bandit.judge import Label
 from bandit.ladder import _sentence
 from bandit.report import Report, report, reporting
 from bandit.sequences import Interval
-from tests.core.world import SECOND, Document, World, simple
+from tests.core.world import DAY, SECOND, Document, World, simple
 
 POLICIES: Document = {
     "t": {"kind": "thompson", "explore": 0.05},
@@ -114,6 +114,18 @@ def test_what_is_never_shown_has_no_overlap() -> None:
     assert set(labels.values()) == {Label.NO_OVERLAP}
     assert all(policy.value is None for policy in found.policies if policy.name != "static")
     assert "NO_OVERLAP" in found.ladder[0].sentence
+
+
+def test_what_chooses_alike_adds_nothing_for_certain() -> None:
+    """With one arm every policy is the campaign: its uplift is 0, today and on days that are over."""
+    world = campaigned(1_000, {"a": (0.5, 0.1)})
+    world.now += DAY
+    world.choose(categories={"kind": "x"})
+    found, nothing = report(world.state(), world.now), Interval(0.0, 0.0, 0.0)
+    assert {policy.uplift for policy in found.policies[1:]} == {nothing}
+    assert [day.policies[1].uplift for day in found.days] == [nothing, nothing]
+    assert [step.difference for step in found.ladder] == [nothing, nothing]
+    assert all(step.sentence.endswith("it adds nothing, since both choose alike") for step in found.ladder)
 
 
 def test_nothing_is_reported_of_nothing() -> None:

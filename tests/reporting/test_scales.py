@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.reporting.numbers import Unit
+from server.reporting.page.bands import uplift_scale
 from server.reporting.page.scales import Days, Scale, around, tick_step, tick_texts
+from tests.reporting.reports import campaign, interval
 
 FIGURES = st.floats(-1e12, 1e12).filter(lambda figure: figure == 0.0 or abs(figure) > 1e-9)
 
@@ -74,3 +76,13 @@ def test_days_have_slots_of_one_width() -> None:
 def test_decimals_go_by_the_largest_value(largest: float, text: str) -> None:
     """Four significant digits of it, and as many decimals for all the others."""
     assert Unit.of([largest, -largest / 3]).value(0.0812) == text
+
+
+def test_every_policy_has_a_band_that_is_seen_whole() -> None:
+    """However narrow another's is: by a policy that is nearly static, or static itself."""
+    report = campaign(30, 4)
+    for day in report.days:
+        for number, width in ((1, 0.0), (2, 1e-4)):
+            day.policies[number].uplift.CopyFrom(interval(0.0, width))
+    scale, last = uplift_scale(report), report.days[-1].policies[3].uplift
+    assert scale.low < last.low < last.high < scale.high

@@ -104,6 +104,24 @@ def test_what_is_not_known_is_said() -> None:
     assert report.features[-1].name in printed.split("No more than chance so far: ")[1].splitlines()[0]
 
 
+def test_without_overlap_nothing_is_worth_anything() -> None:
+    """No effective size beside NO_OVERLAP, no word of an uplift that is not there; a gain of 0 is one."""
+    report = campaign(60, 3)
+    for policy in report.policies[1:]:
+        policy.label = "NO_OVERLAP"
+        policy.ClearField("value")
+        policy.ClearField("uplift")
+        for day in report.days:
+            for one in day.policies:
+                one.ClearField("uplift")
+    report.policies[2].uplift.SetInParent()
+    printed = text(report)
+    rows = table(printed, "What each policy earns")
+    assert rows[2][-2:] == ["NO_OVERLAP", "-"]
+    assert rows[3][-4:-1] == ["NO_OVERLAP", "+0.0000", "+0.0000 to +0.0000"]
+    assert "uplift: that of" not in printed
+
+
 def test_the_ramp_s_last_moves_are_listed() -> None:
     """Latest first, with who and why; at most ten."""
     report = campaign(60, 3)

@@ -25,7 +25,8 @@ from server.reporting.page.scales import Days, Scale, around
 from server.reporting.page.words import INSTEAD, colour
 
 CUT_WIDTHS = 4.0
-"""A band wider than this many narrowest ones is cut by the frame: the first days' would flatten the rest."""
+"""A band wider than this many narrowest ones is cut by the frame: the first days' would flatten the rest. Of
+the policy whose narrowest is widest, so that each has a band that is seen whole."""
 
 DAYS_SPARSE = 45
 """Days up to which dots are large enough to be told apart."""
@@ -52,11 +53,10 @@ def uplifts(report: pb.GetReportResponse, policy: int) -> list[Point]:
 
 def uplift_scale(report: pb.GetReportResponse) -> Scale:
     """Return the scale on which all policies' uplifts are drawn, so that they can be compared."""
-    intervals = [
-        point.uplift for policy in range(1, len(report.policies)) for point in uplifts(report, policy)
-    ]
-    narrowest = next(iter(widths(intervals)), 0.0)
-    return Scale(*around([0.0, *limited(intervals, CUT_WIDTHS * narrowest)]), DAYS_BOX.bottom, DAYS_BOX.top)
+    by_policy = [[point.uplift for point in uplifts(report, at)] for at in range(1, len(report.policies))]
+    narrowest = max((width for own in by_policy for width in widths(own)[:1]), default=0.0)
+    ends = (end for own in by_policy for end in limited(own, CUT_WIDTHS * narrowest))
+    return Scale(*around([0.0, *ends]), DAYS_BOX.bottom, DAYS_BOX.top)
 
 
 def uplift_plot(report: pb.GetReportResponse, policy: int, scale: Scale, unit: Unit) -> Markup:

@@ -147,6 +147,6 @@ def limited(intervals: Sequence[pb.Interval], width: float) -> Iterable[float]:
 
 
 def widths(intervals: Sequence[pb.Interval]) -> list[float]:
-    """Return how wide intervals are, narrowest first."""
+    """Return how wide intervals are, narrowest first; those of no width, as of what chooses alike, apart."""
     found = (interval.high - interval.low for interval in intervals)
-    return sorted(width for width in found if math.isfinite(width))
+    return sorted(width for width in found if math.isfinite(width) and width > 0.0)

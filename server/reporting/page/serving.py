@@ -40,7 +40,7 @@ def arms(report: pb.GetReportResponse) -> Markup:
     if not drawn:
         none = paragraph("No arm was shown yet.")
         return join([none, tables.arms(report, unit)]) if report.arms else none
-    some = f"The {len(drawn)} arms shown most; all {len(report.arms)} are in the table."
+    some = f"Those shown most, {len(drawn)} of {len(report.arms)}; all are in the table."
     plots = [_rewards(drawn, unit), _choosers(report, drawn), *_arm_days(report)]
     table = tables.folded("All arms as numbers", tables.arms(report, unit))
     by_day = tables.folded("Arms by day as numbers", tables.arm_days(report)) if report.days else ""

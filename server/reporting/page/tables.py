@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from google.protobuf.message import Message
 
 from server.pb import bandit_pb2 as pb
-from server.reporting.numbers import Unit, count, event_unit, instead, kind_name, share
+from server.reporting.numbers import Unit, count, event_unit, instead, kind_name, share, worth
 from server.reporting.page.markup import Markup, element, join
 from server.reporting.page.stacks import OTHERS, coloured
 from server.reporting.page.words import ARM_STATES, STATES, colour, moment
@@ -60,7 +60,7 @@ def policies(report: pb.GetReportResponse, unit: Unit) -> Markup:
             swatch(colour(number), policy.name), kind_name(policy.kind),
             share(policy.share), count(policy.served),
             *_value(policy, "value", unit, instead(policy)), *_gain(policy, "uplift", unit),
-            count(policy.effective_size), share(policy.overlap),
+            worth(policy), share(policy.overlap),
         ))  # fmt: skip
     return table("policies", heads, rows, 2)
 
