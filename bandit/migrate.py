@@ -62,6 +62,16 @@ def warnings_between(before: Mapping[str, Placement], config: Config) -> list[Pr
                     "starts over; linear policies keep what they learned",
                 )
             )
+        if len(old.policies) > 1 and measured_id(old) != measured_id(new):
+            gated = new.ramp is not None and new.ramp.gate is not None
+            waits = ", and its gate waits for new evidence where the ramp stands" if gated else ""
+            warnings.append(
+                Problem(
+                    f"$.placements.{name}",
+                    "arms, rewards, policies, their split or scope changed: what is measured of the policies "
+                    f"begins anew, so the report does{waits}; what they learned stays",
+                )
+            )
         if (old.reward.values, old.reward.maximum) != (new.reward.values, new.reward.maximum):
             warnings.append(
                 Problem(

@@ -262,6 +262,35 @@ def test_what_a_reload_costs_is_said() -> None:
     assert warnings_between(before.placements, wider) == []
 
 
+@pytest.mark.parametrize(
+    ("changes", "warned"),
+    [
+        ({"arms": {"a": {"weight": 2}, "b": {}}}, True),
+        ({"arms": {"a": {}, "b": {}, "c": {}}}, True),
+        ({"policies": {"u": {"kind": "thompson"}}, "ramp": {"policies": {"u": 1.0}, "gate": {}}}, True),
+        ({"ramp": None}, True),
+        ({"ramp": {"policies": {"t": 1.0}, "over": "9d", "gate": {"max_loss": 0.2}}}, False),
+        ({"arms": {"a": {"payload": "new"}, "b": {}}}, False),
+        ({"features": {"old": {"kind": "boolean"}}}, False),
+    ],
+    ids=["weight", "arm", "policy", "no-ramp", "pace", "payload", "feature"],
+)
+def test_what_ends_a_measurement_is_warned_of(changes: Document, warned: bool) -> None:
+    """The report begins anew and the gate waits: nobody shall find that out from the report."""
+    document = simple(policies={"t": {"kind": "thompson"}}, ramp={"policies": {"t": 1.0}, "gate": {}})
+    after = {key: value for key, value in (document | changes).items() if value is not None}
+    world = World(p=document)
+    world.choose()
+    began_us = world.state().measuring.epoch.began_us
+    warnings = [str(one) for one in warnings_between(world.engine_config().placements, config(p=after))]
+    assert any("measured of the policies begins anew" in one for one in warnings) is warned
+    assert any("gate waits" in one for one in warnings) is (warned and "gate" in after.get("ramp", {}))
+    world.now += 1
+    world.reload(p=after)
+    world.choose()
+    assert (world.state().measuring.epoch.began_us > began_us) is warned
+
+
 def test_a_placement_outgrows_sixteen_events_only_with_a_refusal() -> None:
     """Seventeen names over time cannot be kept apart: the configuration is refused, the old one serves on."""
     world = World(p=simple(reward={"values": {f"e{i}": 1 for i in range(16)}}))
