@@ -87,10 +87,10 @@ def check_move(state: PlacementState, reason: str, actor: str) -> None:
     if state.config.ramp is None:
         message = f"placement '{name}' has no ramp: there is nothing to hold or to resume"
         raise BanditError(Reason.RAMP_ABSENT, message, placement=name)
-    for what, text, size in (("reason", reason, REASON_BYTES_MAX), ("actor", actor, ACTOR_BYTES_MAX)):
+    for what, text, size in (("a reason", reason, REASON_BYTES_MAX), ("an actor", actor, ACTOR_BYTES_MAX)):
         if not 0 < len(text.encode("utf-8", "surrogatepass")) <= size or _CONTROLS.search(text):
             message = (
-                f"a move of a ramp needs a {what} of 1 to {size} bytes on one line, without control "
+                f"a move of a ramp needs {what} of 1 to {size} bytes on one line, without control "
                 "characters: it is what the history will say"
             )
             raise BanditError(Reason.MOVE_UNEXPLAINED, message, placement=name)

@@ -1,7 +1,7 @@
 """The operator's service as functions of bytes: how placements stand, reloads, snapshots."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import structlog
 from google.protobuf.message import Message
@@ -24,6 +24,9 @@ from server.reporting.message import ARM_STATES, POLICY_KINDS, report_steps
 from server.reporting.ramp_message import ramp_message
 
 SERVICE = "bandit.v1.OperatorService"
+
+NAMES_SHOWN = 5
+"""Placements that a refusal names, so that a slip of the pen is seen at once."""
 
 
 class OperatorHandlers:
@@ -56,14 +59,14 @@ class OperatorHandlers:
         states = engine.state.placements
         names = sorted(set(wanted)) if wanted else sorted(states)
         return pb.ListPlacementsResponse(
-            placements=[_placement(_known(states.get(name), name), now_us) for name in names]
+            placements=[_placement(_known(states, name), now_us) for name in names]
         ).SerializeToString()
 
     def get_report(self, data: bytes) -> Awaitable[bytes]:
         """GetReportRequest → GetReportResponse, in steps between which others are served."""
         engine = ready(self.engine)
         name = decode(pb.GetReportRequest, data, limits.MESSAGE_BYTES_MAX).placement
-        state = _known(engine.state.placements.get(name), name)
+        state = _known(engine.state.placements, name)
         return self._reported(report_steps(state, self._now_us()))
 
     async def _reported(self, steps: Steps[pb.GetReportResponse]) -> bytes:
@@ -142,11 +145,13 @@ class OperatorHandlers:
         return pb.ReloadConfigResponse(**result._asdict()).SerializeToString()
 
 
-def _known(state: PlacementState | None, name: str) -> PlacementState:
+def _known(states: Mapping[str, PlacementState], name: str) -> PlacementState:
+    state = states.get(name)
     if state is None:
+        here = ", ".join(sorted(states)[:NAMES_SHOWN]) + (", …" if len(states) > NAMES_SHOWN else "")
         raise BanditError(
             Reason.PLACEMENT_UNKNOWN,
-            f"placement {name[:64]!r} is not configured here; ask without names for all of them",
+            f"placement {name[:64]!r} is not configured here, but {here}; ListPlacements has all",
             placement=name[:64],
         )
     return state

@@ -57,7 +57,7 @@ def _wanted(gate: pb.GateStatus) -> str:
 def _move(ramp: pb.RampStatus) -> str:
     """Say since when a ramp is as it is, by whom and why."""
     move = ramp.moves[-1]
-    return f"since {move.time.ToDatetime():%Y-%m-%d %H:%M} by {move.actor}: {move.reason.rstrip('.')}"
+    return f"since {move.time.ToDatetime():%Y-%m-%d %H:%M} UTC by {move.actor}: {move.reason.rstrip('.')}"
 
 
 def _day(time: Timestamp) -> str:

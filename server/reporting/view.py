@@ -32,7 +32,7 @@ def show(report: pb.GetReportResponse, console: Console) -> None:
         if build is tables.policies:
             _judgements(report, console)
     if report.ramp.moves:
-        console.print(Text("\nWhat the ramp did", style="bold"))
+        console.print(Text("\nWhat the ramp did, in UTC", style="bold"))
         for line in tables.moves(report):
             console.print(Text(line))
 

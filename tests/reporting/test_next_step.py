@@ -55,10 +55,12 @@ def test_what_was_done_to_a_ramp_is_said_with_who_and_why() -> None:
     ramp.now += 20 * DAY
     ramp.engine.move_ramp("p", RampStatus.HELD, "the sale is on.", "anna", ramp.now)
     ramp.now += 5 * DAY
-    held = "held at 30.0% since 2027-02-04 08:00 by anna: the sale is on; resume with ResumeRamp"
+    held = "held at 30.0% since 2027-02-04 08:00 UTC by anna: the sale is on; resume with ResumeRamp"
     assert said(ramp) == held
     ramp.engine.move_ramp("p", RampStatus.STATIC, "wrong prices", "ben", ramp.now)
-    assert said(ramp) == "back to static since 2027-02-09 08:00 by ben: wrong prices; resume with ResumeRamp"
+    assert (
+        said(ramp) == "back to static since 2027-02-09 08:00 UTC by ben: wrong prices; resume with ResumeRamp"
+    )
     ramp.engine.move_ramp("p", RampStatus.RUNNING, "done", "ben", ramp.now)
     assert said(ramp) == "running: 10.0% now, 11.0% tomorrow, 90.0% on 2027-04-30"
 

@@ -129,7 +129,7 @@ def test_the_ramp_s_last_moves_are_listed() -> None:
     del report.ramp.moves[:]
     for number in range(12):
         report.ramp.moves.add(time=move.time, state=pb.RAMP_STATE_HELD, reason=f"no. {number}", actor="anna")
-    lines = text(report).split("What the ramp did\n")[1].splitlines()
+    lines = text(report).split("What the ramp did, in UTC\n")[1].splitlines()
     assert len(lines) == 10
     assert lines[0].endswith("held, by anna: no. 11")
 

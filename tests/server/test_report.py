@@ -118,7 +118,8 @@ def test_what_cannot_be_reported_is_said(loop: Loop, tmp_path: Path) -> None:
         unknown = CliRunner().invoke(cli, ["report", "nope", *target])
     assert "web-only: nothing was measured yet" in empty.output
     assert unknown.exit_code == ExitCode.FAILURE
-    assert "placement 'nope' is not configured here" in unknown.output
+    assert "placement 'nope' is not configured here, but " in unknown.output
+    assert "web-only" in unknown.output
     nobody = CliRunner().invoke(cli, ["report", "hero", "--target", f"unix:{tmp_path}/gone.sock"])
     assert nobody.exit_code == ExitCode.FAILURE
     assert f"no sidecar answers at unix:{tmp_path}/gone.sock; start one with `banditd serve`" in nobody.output
