@@ -16,6 +16,8 @@ ORIGIN_BYTES_MAX = 255
 _FIXED = "<8sqHHBHBBBBdd"
 _FLAGS_AT, _POLICIES_AT = 24, 25
 """Bytes of the fixed part that hold the flags, and the number of probabilities."""
+_PROBABILITIES_FROM = 12
+"""Where they stand among what is unpacked."""
 _DEFERRED = 1
 _RECORDED = 2
 _IN_SCOPE = 4
@@ -77,20 +79,22 @@ def unpack(start: bytes, counter: int, data: bytes) -> Decision:
     Only for bytes that have been authenticated: a wrong length is a ValueError, IndexError or struct.error.
     """
     layout = layout_of(data)
+    held = layout.unpack_from(data)
     (
         schema_id, time_us, arm, size, policy, stratum, bucket, flags, policies, origin_size, propensity,
-        share, *several,
-    ) = layout.unpack_from(data)  # fmt: skip
+        share,
+    ) = held[:_PROBABILITIES_FROM]  # fmt: skip
+    overlaps_from = _PROBABILITIES_FROM + policies
     x_at = layout.size + origin_size
     origin, x = data[layout.size : x_at].decode(), data[x_at:]
     if len(x) != size * ENTRY_BYTES:
         message = f"x has {len(x)} bytes: expected {size} entries of {ENTRY_BYTES}"
         raise ValueError(message)
-    return Decision(
+    return Decision._make((
         origin, start, counter, schema_id, time_us, arm, policy, stratum, bucket, propensity, share,
-        tuple(several[:policies]), tuple(several[policies:]), x, bool(flags & _DEFERRED),
-        bool(flags & _RECORDED), bool(flags & _IN_SCOPE),
-    )  # fmt: skip
+        held[_PROBABILITIES_FROM:overlaps_from], held[overlaps_from:], x, flags & _DEFERRED != 0,
+        flags & _RECORDED != 0, flags & _IN_SCOPE != 0,
+    ))  # fmt: skip
 
 
 def layout_of(data: bytes) -> Struct:

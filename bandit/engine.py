@@ -157,11 +157,11 @@ class Engine:
         config, counters = state.config, state.counters
         probabilities = tuple(stratum.pmfs[:, arm].tolist())
         deferred = defer_exposure or state.deferring
-        decision = Decision(  # in order: by name it costs 0.3 µs more
+        decision = Decision._make((  # in order: by name it costs 0.3 µs more
             self._origin, self._start, counter, config.schema_id, now_us, arm, policy, stratum.index, bucket,
             propensity, share, probabilities, overlaps, x, deferred, recorded,
             stratum.in_scope,
-        )  # fmt: skip
+        ))  # fmt: skip
         packed = decision.pack()  # once, for the record and the token
         if recorded:
             self._commit(Decided(decision, low, high), packed)

@@ -16,6 +16,8 @@ A ledger that is to be on disk notes every change; a snapshot takes these news, 
 ledger of them again.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -43,14 +45,15 @@ def decision_key(start: int, counter: int) -> int:
 class Table:
     """A map from 64-bit keys other than 0 to float64, by open addressing with linear probing."""
 
-    __slots__ = ("_count", "_find", "_keys", "_values")
+    __slots__ = ("_cells", "_count", "_find", "_full", "_keys", "_values")
 
     def __init__(self) -> None:
         self._hold(np.zeros(0, np.uint64), np.zeros(0), 0)
 
     def _hold(self, keys: NDArray[np.uint64], values: NDArray[np.float64], count: int) -> None:
         self._keys, self._values, self._count = keys, values, count
-        self._find = bind(find, keys)
+        self._find, self._full = bind(find, keys), FULL * keys.size
+        self._cells: list[Any] = [keys.data, values.data]  # faster than NumPy one by one
 
     def __len__(self) -> int:
         return self._count
@@ -65,21 +68,23 @@ class Table:
         if self._count == 0:
             return None
         slot = self._find(key)
-        return float(self._values[slot]) if slot >= 0 else None
+        return float(self._cells[1][slot]) if slot >= 0 else None
 
     def put(self, key: int, value: float) -> None:
         """Set the value under `key`. There must be room: see `slots_wanted` and `grow`."""
-        slot = self._find(key)
+        slot, (keys, values) = self._find(key), self._cells
         if slot < 0:
             slot = ~slot
-            self._keys[slot] = key
+            keys[slot] = key
             self._count += 1
-        self._values[slot] = value
+        values[slot] = value
 
     def slots_wanted(self) -> int:
         """Return how many slots more one further key needs; mostly 0."""
+        if self._count + 1 <= self._full:
+            return 0
         slots = int(self._keys.size)
-        return 0 if self._count + 1 <= FULL * slots else max(SLOTS_MIN, int(slots * GROWTH)) - slots
+        return max(SLOTS_MIN, int(slots * GROWTH)) - slots
 
     def grow(self, slots: int) -> None:
         """Add `slots` slots."""
@@ -139,23 +144,23 @@ class Ledger:
 
     def value(self, window_us: int, event_key: int) -> float | None:
         """Return what was counted for a decision's event (for a repeatable one the sum), or None."""
-        chunk = self._chunks.get(_place(window_us, event_key))
+        chunk = self._chunks.get((window_us, event_key >> PLACE_SHIFT))
         return chunk.values.get(event_key) if chunk else None
 
     def id_value(self, window_us: int, event_key: int, id_key: int) -> float | None:
         """Return the value that came with a repeatable event's id, or None."""
-        chunk = self._chunks.get(_place(window_us, event_key))
+        chunk = self._chunks.get((window_us, event_key >> PLACE_SHIFT))
         return chunk.ids.get(id_key) if chunk else None
 
     def shown(self, window_us: int, key: int) -> bool:
         """Whether a deferred decision's exposure was confirmed."""
-        chunk = self._chunks.get(_place(window_us, key))
+        chunk = self._chunks.get((window_us, key >> PLACE_SHIFT))
         byte, bit = _bit(key)
         return bool(chunk and chunk.shown and chunk.shown[byte] & bit)
 
     def reserve(self, window_us: int, key: int, *, event: bool, exposure: bool) -> None:
         """Make room for an event, an exposure or both. Raises BanditError LEDGER_FULL, nothing changed."""
-        chunk = self._chunks.get(_place(window_us, key)) or _Chunk()
+        chunk = self._chunks.get((window_us, key >> PLACE_SHIFT)) or _Chunk()
         values, ids = (chunk.values.slots_wanted(), chunk.ids.slots_wanted()) if event else (0, 0)
         bitmap = _BITMAP_BYTES if exposure and not chunk.shown else 0
         wanted = (values + ids) * _SLOT_BYTES + bitmap
@@ -170,14 +175,14 @@ class Ledger:
             chunk.ids.grow(ids)
         if bitmap:
             chunk.shown = bytearray(bitmap)
-        self._chunks[_place(window_us, key)] = chunk
+        self._chunks[window_us, key >> PLACE_SHIFT] = chunk
 
     def count(self, window_us: int, time_us: int, event_key: int, value: float, id_key: int) -> None:
         """Count an event of a decision of `time_us`: set its value, or add to it under an id (0: none)."""
         self.reserve(window_us, event_key, event=True, exposure=False)
         if self._news is not None:
             self._news.counted(window_us, time_us, event_key, value, id_key)
-        chunk = self._chunks[_place(window_us, event_key)]
+        chunk = self._chunks[window_us, event_key >> PLACE_SHIFT]
         if id_key:
             chunk.ids.put(id_key, value)
             value += chunk.values.get(event_key) or 0.0
@@ -189,7 +194,7 @@ class Ledger:
         self.reserve(window_us, key, event=False, exposure=True)
         if self._news is not None:
             self._news.shown(window_us, time_us, key)
-        chunk = self._chunks[_place(window_us, key)]
+        chunk = self._chunks[window_us, key >> PLACE_SHIFT]
         byte, bit = _bit(key)
         chunk.shown[byte] |= bit
         chunk.expiry_us = max(chunk.expiry_us, time_us + window_us)
@@ -255,10 +260,6 @@ class Ledger:
             "counted: retry later, shorten reward windows, or raise the limit"
         )
         return BanditError(Reason.LEDGER_FULL, message, bytes_max=str(self.bytes_max))
-
-
-def _place(window_us: int, key: int) -> Place:
-    return window_us, key >> PLACE_SHIFT
 
 
 def _bit(key: int) -> tuple[int, int]:

@@ -1,6 +1,5 @@
 """The whole state: placements, the ledger, and what tokens in the wild refer to."""
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from bandit.config import Config, Placement
@@ -26,12 +25,12 @@ class Start(NamedTuple):
     time_us: int
 
 
-@dataclass(slots=True, eq=False)
-class Located:
+class Located(NamedTuple):
     """Where a decision stands in today's state: its arm, stratum and x under the current configuration.
 
-    `schema` is the configuration it was made under, which says what its events are worth and until when.
-    `stratum` None: the decision teaches nothing context-free. `key` is its key in the ledger.
+    `schema` is the configuration it was made under, which says what its events are worth and until when:
+    `window_us` after the decision. `stratum` None: the decision teaches nothing context-free. `key` is its
+    key in the ledger.
     """
 
     placement: PlacementState
@@ -40,11 +39,7 @@ class Located:
     stratum: Stratum | None
     x: bytes
     key: int
-
-    @property
-    def window_us(self) -> int:
-        """How long after the decision its events count."""
-        return self.schema.reward.window_us
+    window_us: int
 
 
 class State:
@@ -118,24 +113,26 @@ class State:
 
         None if this state does not hold it, or its placement, arm or configuration is gone.
         """
-        schema = self.schemas.get(decision.schema_id)
         start = self.starts.get(decision.start)
-        if schema is None or start is None or not decision.recorded:
+        if start is None or not decision.recorded:
             return None
-        placement = self.placements.get(schema.name)
-        if placement is None or decision.time_us < placement.born_us:
-            return None
-        if placement.config.schema_id == decision.schema_id:
-            arm, x = decision.arm, decision.x
+        placement = self.serving.get(decision.schema_id)
+        if placement is not None:
+            schema, arm, x = placement.config, decision.arm, decision.x
+            context_free = placement.context_free[decision.policy]
         else:
-            arm = placement.arm_index(schema.arms[decision.arm].id)
-            x = _translated(placement, schema, decision.x)
-        if arm < 0 or not placement.takes_rewards[arm]:
+            earlier = self.schemas.get(decision.schema_id)
+            placement = self.placements.get(earlier.name) if earlier else None
+            if earlier is None or placement is None:
+                return None
+            schema, arm = earlier, placement.arm_index(earlier.arms[decision.arm].id)
+            x = _translated(placement, earlier, decision.x)
+            context_free = earlier.policies[decision.policy].kind in CONTEXT_FREE
+        if decision.time_us < placement.born_us or arm < 0 or not placement.takes_rewards[arm]:
             return None
-        context_free = schema.policies[decision.policy].kind in CONTEXT_FREE
         stratum = placement.strata.at(decision.stratum) if context_free else None
         key = decision_key(start.number, decision.counter)
-        return Located(placement, schema, arm, stratum, x, key)
+        return Located(placement, schema, arm, stratum, x, key, schema.reward.window_us)
 
     def lost(self, decision: Decision) -> bool:
         """Whether a decision came behind the last one of its start that this state holds.

@@ -26,12 +26,16 @@ SERVICE = "bandit.v1.BanditService"
 Q = TypeVar("Q", bound=Message)
 
 
-OUTCOMES = {
-    Outcome.APPLIED: pb.REWARD_OUTCOME_APPLIED,
-    Outcome.DUPLICATE: pb.REWARD_OUTCOME_DUPLICATE,
-    Outcome.LATE: pb.REWARD_OUTCOME_LATE,
-    Outcome.UNRECORDED: pb.REWARD_OUTCOME_UNRECORDED,
+_ANSWERS = {
+    outcome: pb.RewardResponse(outcome=number).SerializeToString()
+    for outcome, number in (
+        (Outcome.APPLIED, pb.REWARD_OUTCOME_APPLIED),
+        (Outcome.DUPLICATE, pb.REWARD_OUTCOME_DUPLICATE),
+        (Outcome.LATE, pb.REWARD_OUTCOME_LATE),
+        (Outcome.UNRECORDED, pb.REWARD_OUTCOME_UNRECORDED),
+    )
 }
+"""The RewardResponse of each outcome."""
 
 
 class BanditHandlers:
@@ -74,7 +78,7 @@ class BanditHandlers:
         """RewardRequest → RewardResponse."""
         engine = ready(self.engine)
         request = decode(pb.RewardRequest, data, limits.REQUEST_BYTES_MAX)
-        return self._reward(engine, request).SerializeToString()
+        return self._reward(engine, request)
 
     def choose_batch(self, data: bytes) -> bytes:
         """ChooseBatchRequest → ChooseBatchResponse: one result an item, in order."""
@@ -97,16 +101,16 @@ class BanditHandlers:
         for item in items:
             result = response.results.add()
             try:
-                result.response.CopyFrom(self._reward(engine, item))
+                result.response.MergeFromString(self._reward(engine, item))
             except Exception as error:  # noqa: BLE001 - as in choose_batch
                 result.error.CopyFrom(status(self._failures.of(error, f"/{SERVICE}/RewardBatch")))
         return response.SerializeToString()
 
-    def _reward(self, engine: Engine, request: pb.RewardRequest) -> pb.RewardResponse:
+    def _reward(self, engine: Engine, request: pb.RewardRequest) -> bytes:
         value = request.value if request.HasField("value") else 1.0
         outcome = engine.reward(request.decision_id, request.event, value, request.event_id, self._now_us())
         self._counts.outcomes[outcome] += 1
-        return pb.RewardResponse(outcome=OUTCOMES[outcome])
+        return _ANSWERS[outcome]
 
 
 def ready(engine: Engine | None) -> Engine:
