@@ -18,6 +18,9 @@ import numpy as np
 
 from bandit.config import Placement
 from bandit.counters import Counts
+from bandit.kernels import days
+from bandit.kernels.days import ARM_ROWS, POLICY_ROWS
+from bandit.kernels.jit import bind
 from bandit.limits import HISTORY_DAYS_MAX
 from bandit.measurement import Estimate, Measurement
 from bandit.measuring import Measuring
@@ -27,9 +30,6 @@ from bandit.tally import Floats
 _Matrix = TypeVar("_Matrix", Floats, Counts)
 
 DAY_US = 86_400_000_000
-
-ARM_ROWS, POLICY_ROWS = 3, 2
-"""Rows by arm and by policy before those of events."""
 
 UPLIFT_NUMBERS = 3
 """n, mean and variance of each policy but static; an n of 0: nothing could be said."""
@@ -46,7 +46,7 @@ class Day:
     `uplifts` (3 (policies - 1),) are those of the measurement epoch until then; zeros while the day goes on.
     """
 
-    sums: "array[float]"
+    sums: Floats
     share: float
     uplifts: "array[float]"
 
@@ -60,8 +60,8 @@ class History:
     """
 
     __slots__ = (
-        "_arms", "_began_us", "_counts", "_days", "_ended_us", "_events", "_policies", "_policies_at",
-        "_share", "_shown", "measuring",
+        "_arms", "_began_us", "_counts", "_credit", "_days", "_ended_us", "_events", "_policies",
+        "_policies_at", "_share", "_shown", "measuring",
     )  # fmt: skip
 
     def __init__(self, config: Placement, measuring: Measuring) -> None:
@@ -72,6 +72,7 @@ class History:
         self._days: dict[int, Day] = {}
         self._shown: Counts = np.zeros((self._policies, self._arms), np.int64)
         self._counts = self._no_counts()
+        self._credit = bind(days.credit)
         self._share = 0.0
         self._began_us = self._ended_us = -(2**63)
 
@@ -94,11 +95,11 @@ class History:
 
     def by_arm(self, day: Day) -> Floats:
         """Return a day's sums by arm (3 + 2 events, arms): the array itself, not a copy."""
-        return np.frombuffer(day.sums)[: self._policies_at].reshape(-1, self._arms)
+        return day.sums[: self._policies_at].reshape(-1, self._arms)
 
     def by_policy(self, day: Day) -> Floats:
         """Return a day's sums by policy (2 + 2 events, policies): the array itself, not a copy."""
-        return np.frombuffer(day.sums)[self._policies_at :].reshape(-1, self._policies)
+        return day.sums[self._policies_at :].reshape(-1, self._policies)
 
     def uplift(self, day: Day, policy: int) -> Estimate | None:
         """Return a policy's uplift as it stood when the day was over, or as it stands; None for static."""
@@ -132,25 +133,9 @@ class History:
     ) -> None:  # fmt: skip
         """Count an event of an exposed decision, which moves its R from `reward[0]` to `reward[1]`."""
         day = self._days.get(time_us // DAY_US)
-        if day is None:
-            return
-        sums, arms, (before, after) = day.sums, self._arms, reward
-        if before != after:
-            sums[arms + arm] += after - before
-            sums[2 * arms + arm] += after * after - before * before
-        number = self._events.get(event, -1)
-        if number >= 0:
-            at = arms * (ARM_ROWS + 2 * number) + arm
-            sums[at] += 1.0
-            sums[at + arms] += value
-        if policy < 0 or not in_scope:
-            return
-        at, policies = self._policies_at + policy, self._policies
-        sums[at + policies] += after - before
-        if number >= 0:
-            at += policies * (POLICY_ROWS + 2 * number)
-            sums[at] += 1.0
-            sums[at + policies] += value
+        if day is not None:
+            number, served = self._events.get(event, -1), policy if in_scope else -1
+            self._credit(day.sums, self._arms, self._policies, arm, served, number, value, *reward)
 
     def end_before(self, time_us: int) -> None:
         """Keep the uplifts of the last day if it is over: what is measured is about to change."""
@@ -160,7 +145,7 @@ class History:
 
     def restore(self, number: int, share: float, sums: Floats, uplifts: Floats) -> None:
         """Put back a day, later than those that are there."""
-        self._days[number] = Day(array("d", sums), share, array("d", uplifts))
+        self._days[number] = Day(np.array(sums), share, array("d", uplifts))
         self._began_us, self._ended_us = number * DAY_US, (number + 1) * DAY_US
         self._share = share
 

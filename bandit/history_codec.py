@@ -25,7 +25,7 @@ def pack_history(where: str, config: Placement, history: History) -> dict[str, o
         "history": {
             "days": list(history.days),
             "share": pack_doubles(where, "share", np.array([day.share for day in days])),
-            "sums": pack_doubles(where, "sums", np.frombuffer(b"".join(day.sums for day in days))),
+            "sums": pack_doubles(where, "sums", np.concatenate([day.sums for day in days])),
             "uplift": pack_doubles(where, "uplift", np.frombuffer(b"".join(day.uplifts for day in days))),
             "shown": {
                 policy.name: counts

@@ -7,8 +7,10 @@ the routed contrast, Σ 1{routed = j} R / share_j: less precise, and right too w
 the features of later decisions.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import cache, partial
+from struct import Struct
 from typing import NamedTuple
 
 import numpy as np
@@ -51,9 +53,13 @@ class Measurement:
     _expose: Callable[..., None] = field(init=False)
     _credit: Callable[..., None] = field(init=False)
 
+    _write: Callable[..., None] = field(init=False)
+
     def __post_init__(self) -> None:
-        self._expose = bind(measure.expose, self.buckets, self.totals)
-        self._credit = bind(measure.credit, self.buckets, self.totals, self.events)
+        probabilities = np.zeros(self.policies)  # of one decision, on their way to a kernel
+        self._write = partial(_doubles(self.policies).pack_into, probabilities.data, 0)
+        self._expose = bind(measure.expose, self.buckets, self.totals, probabilities)
+        self._credit = bind(measure.credit, self.buckets, self.totals, self.events, probabilities)
 
     @classmethod
     def zeros(cls, policies: int, events: int) -> "Measurement":
@@ -76,7 +82,7 @@ class Measurement:
             np.add(mine, theirs, out=mine)
 
     def expose(
-        self, bucket: int, probabilities: Floats, propensity: float, overlaps: Floats, routed: int,
+        self, bucket: int, probabilities: Iterable[float], propensity: float, overlaps: Floats, routed: int,
         share: float,
     ) -> None:  # fmt: skip
         """Count an exposure in unit bucket `bucket`, its R still 0.
@@ -85,17 +91,19 @@ class Measurement:
         (policies,) the part of each pmf that lies on arms with μ > 0; `share` > 0 is the one of the policy
         that the unit was `routed` to.
         """
-        self._expose(bucket, probabilities, propensity, overlaps, routed, share)
+        self._write(*probabilities)
+        self._expose(bucket, propensity, overlaps, routed, share)
 
     def credit(
-        self, bucket: int, probabilities: Floats, propensity: float, routed: int, share: float,
+        self, bucket: int, probabilities: Iterable[float], propensity: float, routed: int, share: float,
         reward: tuple[float, float], event: int, value: tuple[float, float],
     ) -> None:  # fmt: skip
         """Move the R of an exposed decision from `reward[0]` to `reward[1]`; the rest as in `expose`.
 
         And the sum of the own values of its event number `event` from `value[0]` to `value[1]`.
         """
-        self._credit(bucket, probabilities, propensity, routed, share, *reward, event, *value)
+        self._write(*probabilities)
+        self._credit(bucket, propensity, routed, share, *reward, event, *value)
 
     def of_event(self, event: int) -> "Measurement":
         """Return a measurement of the same decisions whose R is the sum of one event's own values.
@@ -208,3 +216,8 @@ class Measurement:
         variance = max(between, floor) / n
         known = variance > 0.0 or self.totals[R2] * n > self.totals[R1] ** 2
         return Estimate(n, total / n, variance) if known else None
+
+
+@cache
+def _doubles(count: int) -> Struct:
+    return Struct(f"{count}d")

@@ -71,8 +71,8 @@ class Measuring:
         if self.epoch.holds(decision, key):
             overlaps = np.array(decision.overlaps) if decision.overlaps else self._all
             self.epoch.measurement.expose(
-                decision.bucket, np.array(decision.probabilities), decision.propensity, overlaps,
-                decision.policy, share,
+                decision.bucket, decision.probabilities, decision.propensity, overlaps, decision.policy,
+                share,
             )  # fmt: skip
             if self.gate is not None:
                 self.gate.expose(decision)
@@ -84,8 +84,8 @@ class Measuring:
         """Move a decision's R, and the sum of an event's values, from [0] to [1], if its epoch goes on."""
         if self.epoch.holds(decision, key_of(decision, measured)):
             self.epoch.measurement.credit(
-                decision.bucket, np.array(decision.probabilities), decision.propensity, decision.policy,
-                share, reward, event, value,
+                decision.bucket, decision.probabilities, decision.propensity, decision.policy, share, reward,
+                event, value,
             )  # fmt: skip
             if self.gate is not None:
                 self.gate.credit(decision, reward)

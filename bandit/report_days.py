@@ -6,8 +6,9 @@ from typing import NamedTuple
 import numpy as np
 
 from bandit.config import Arm, ArmState
-from bandit.history import ARM_ROWS, POLICY_ROWS, Day, History
+from bandit.history import Day, History
 from bandit.judge import Judge
+from bandit.kernels.days import ARM_ROWS, POLICY_ROWS
 from bandit.limits import REPORT_ARM_EVENTS_MAX
 from bandit.measurement import Estimate
 from bandit.placement import PlacementState

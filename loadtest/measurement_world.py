@@ -176,7 +176,7 @@ def _tick(
             probabilities[j] = pmfs[j, context, arm]
         propensity = (1.0 - share) * probabilities[STATIC]
         propensity += 0.5 * share * (probabilities[THOMPSON] + probabilities[LINEAR])
-        measure.expose(buckets, totals, bucket, probabilities, propensity, overlaps, routed, of_routed)
+        measure.expose(buckets, totals, probabilities, bucket, propensity, overlaps, routed, of_routed)
         learned.linear[0, context, arm] += 1.0
         learned.thompson[0, arm] += routed != LINEAR
         units.sums[unit, 0] += 1.0
@@ -187,7 +187,7 @@ def _tick(
         if rng.random() >= min(1.0, rates[context, arm] * appetite):
             continue
         measure.credit(
-            buckets, totals, events, bucket, probabilities, propensity, routed, of_routed, 0.0, 1.0,
+            buckets, totals, events, probabilities, bucket, propensity, routed, of_routed, 0.0, 1.0,
             0, 0.0, 1.0,
         )  # fmt: skip
         _reward(rng, learned, tick, context, arm, routed)

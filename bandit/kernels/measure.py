@@ -41,12 +41,12 @@ def _example() -> Arguments:
 
 
 def _expose_example() -> Arguments:
-    return *_example(), 0, np.ones(1), 1.0, np.ones(1), 0, 1.0
+    return *_example(), np.ones(1), 0, 1.0, np.ones(1), 0, 1.0
 
 
 @kernel(_expose_example)
 def expose(
-    buckets: Floats, totals: Floats, bucket: int, probabilities: Floats, propensity: float, overlaps: Floats,
+    buckets: Floats, totals: Floats, probabilities: Floats, bucket: int, propensity: float, overlaps: Floats,
     routed: int, share: float,
 ) -> None:  # fmt: skip
     """Count an exposure whose R is 0 so far.
@@ -71,12 +71,12 @@ def expose(
 
 def _credit_example() -> Arguments:
     events = np.zeros((1, BY_BUCKET + BUCKETS))
-    return *_example(), events, 0, np.ones(1), 1.0, 0, 1.0, 0.0, 1.0, 0, 0.0, 1.0
+    return *_example(), events, np.ones(1), 0, 1.0, 0, 1.0, 0.0, 1.0, 0, 0.0, 1.0
 
 
 @kernel(_credit_example)
 def credit(
-    buckets: Floats, totals: Floats, events: Floats, bucket: int, probabilities: Floats, propensity: float,
+    buckets: Floats, totals: Floats, events: Floats, probabilities: Floats, bucket: int, propensity: float,
     routed: int, share: float, before: float, after: float, event: int, had: float, has: float,
 ) -> None:  # fmt: skip
     """Move the R of an exposed decision from `before` to `after`; the rest as it was exposed with.
