@@ -254,12 +254,14 @@ class Sidecar:
         """Return when clients have understood that we leave: their calls are refused until none comes.
 
         gRPC cuts off calls that are in its queues when a server shuts down, as CANCELLED, which clients do
-        not repeat; ours they do.
+        not repeat; ours they do. A pause in which this process had no turn itself says nothing of clients.
         """
         for _ in range(int(min(grace_s, QUIET_MAX_S) / QUIET_S)):
             refused = self.counts.errors.get(ShellReason.STARTING, 0)
+            began_s = time.monotonic()
             await asyncio.sleep(QUIET_S)
-            if refused == self.counts.errors.get(ShellReason.STARTING, 0):
+            awake = time.monotonic() - began_s < 2 * QUIET_S
+            if awake and refused == self.counts.errors.get(ShellReason.STARTING, 0):
                 return
 
     def _decisions(self) -> int:
