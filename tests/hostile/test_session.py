@@ -15,8 +15,8 @@ from tests.hostile import frames
 from tests.hostile.attacks import BREACHES, FLOODS, GAMES, Attack
 from tests.transport.http2_client import CHOOSE, message
 
-BOX_S = 2.0
-"""Seconds of fuzzing: some 8,000 cases."""
+CASES = 8_000
+"""Cases of the fuzz, the same on every machine: about two seconds'."""
 
 FLOOD_BYTES_MAX = 3_000_000
 """Bytes after which every flood is over, of each second that it takes: resets take the most, ten a stream and
@@ -42,12 +42,8 @@ def test_what_was_found_once_stays_mended(seed: int) -> None:
 
 def test_no_bytes_break_a_session() -> None:
     """As `python -m loadtest.hostile_frames`, for some seconds: no exception, no hang, nothing kept."""
-    end_s = time.monotonic() + BOX_S
-    for seed in itertools.count():
+    for seed in range(CASES):
         play(seed)
-        if time.monotonic() > end_s:
-            break
-    assert seed > 500
 
 
 @pytest.mark.parametrize("name", BREACHES)

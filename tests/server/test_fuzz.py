@@ -25,8 +25,11 @@ from server.reflection import Reflection
 from tests.core.world import snapshot
 from tests.server.running import CONFIG, SECRET
 
-BOX_S = 1.0
-"""Seconds of fuzzing a method."""
+INPUTS = 20_000
+"""Inputs of each method, the same on every machine: about a second's."""
+
+STREAMS = 10_000
+"""Streams of each streaming method: the same."""
 
 REFUSALS_TRIED = 4_000
 """Inputs after which a test that looks at refusals has seen enough of them."""
@@ -132,9 +135,8 @@ def test_any_bytes_get_an_answer(method: str) -> None:
         ).SerializeToString(),
     }
     seed = seeds.get(method, lambda: pb.ListPlacementsRequest(placements=["hero"]).SerializeToString())
-    end_s = time.monotonic() + BOX_S
     answered = refused = 0
-    while time.monotonic() < end_s:
+    for _ in range(INPUTS):
         begun_s = time.thread_time()
         try:
             assert isinstance(table[method](mutated(rng, seed())), bytes)
@@ -142,7 +144,7 @@ def test_any_bytes_get_an_answer(method: str) -> None:
         except (BanditError, ShellError, CallError):
             refused += 1
         assert time.thread_time() - begun_s < SLOWEST_S
-    assert answered > 50
+    assert answered > 200
     assert refused > 0 or method == "list"
     assert "INTERNAL" not in counts.errors
     bandit.choose(fresh.SerializeToString())
@@ -169,9 +171,8 @@ def test_streams_survive_any_bytes(stream: str) -> None:
 
     async def ask_on() -> int:
         method = Health(["a.b"]).watch if stream == "watch" else Reflection(["a.b"]).info
-        end_s = time.monotonic() + BOX_S
         answered = 0
-        while time.monotonic() < end_s:
+        for _ in range(STREAMS):
             replies = method(_one(mutated(rng, question())))
             try:
                 assert isinstance(await anext(replies), bytes)
@@ -182,7 +183,7 @@ def test_streams_survive_any_bytes(stream: str) -> None:
                 await replies.aclose()
         return answered
 
-    assert asyncio.run(ask_on()) > 50
+    assert asyncio.run(ask_on()) > STREAMS / 10
 
 
 async def _one(request: bytes) -> AsyncIterator[bytes]:
