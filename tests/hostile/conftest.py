@@ -13,6 +13,6 @@ from tests.hostile.peers import Beside
 def victim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sidecar]:
     """It serves the embedded example to all the tests here, one after another: none may leave a mark."""
     with hostile_server.running(tmp_path_factory.mktemp("victim")) as made:
-        with Beside(made.target):
+        with Beside(made):
             pass  # with its first connection a process opens what it keeps: libuv a spare descriptor
         yield made
