@@ -37,6 +37,7 @@ from bandit.journal_reader import segments
 from bandit.limits import LEDGER_BYTES_MAX
 from loadtest.crash_audit import Audit
 from loadtest.crash_clients import Book, Customer, document, tell_again
+from loadtest.hostile_server import PATIENT, program
 from server.store import Store
 from tests.core.world import snapshot
 
@@ -48,6 +49,9 @@ KINDS = {"under load": 9, "in a snapshot": 5, "starting": 5, "stopping": 2, "sto
 WAIT_S = 60.0
 """Seconds after which a server that does not get ready, or does not end, is given up."""
 
+DECISIONS_MIN = 30
+"""Decisions that are acknowledged before a server ends, unless it ends while it starts."""
+
 AGAIN = 400
 """How many of the events that were acknowledged are sent again to each new server; the last one gets all."""
 
@@ -57,7 +61,7 @@ class Server:
 
     def __init__(self, folder: Path, options: list[str]) -> None:
         self._log = folder / "server.log"
-        command = [sys.executable, "-m", "server", "serve", "--config", "config.json", *options]
+        command = [sys.executable, "-m", *program(PATIENT), "serve", "--config", "config.json", *options]
         command += [
             "--listen",
             f"unix:{folder}/data.sock",
@@ -125,7 +129,9 @@ class Run:
                 self._start_s = time.monotonic() - began_s
                 told = self.book.acknowledged()
                 tell_again(self.book, addresses[1], self._rng.sample(told, min(AGAIN, len(told))))
+                decisions = len(self.book.decisions)
                 customers = self._customers(addresses, over)
+                self._until_used(customers, decisions + DECISIONS_MIN)
                 self._wait(kind, server)
         finally:
             over.set()
@@ -206,6 +212,13 @@ class Run:
             time.sleep(self._rng.uniform(0, 0.005))
         else:
             time.sleep(self._rng.uniform(0.02, 1.5))
+
+    def _until_used(self, customers: list[Customer], decisions: int) -> None:
+        """Return when there are so many decisions, or a customer has failed."""
+        end_s = time.monotonic() + WAIT_S
+        while len(self.book.decisions) < decisions and not any(customer.failed for customer in customers):
+            assert time.monotonic() < end_s
+            time.sleep(0.005)
 
     def _configure(self) -> None:
         fresh = self.folder / "config.json.tmp"

@@ -1,4 +1,4 @@
-"""`banditd` with other limits: what takes a minute by default can be seen in a second.
+"""`banditd` with other limits: what takes a minute by default can be seen in a second, or never.
 
     python -m loadtest.hostile_server '{"HELLO_S": 1}' serve --listen 127.0.0.1:0
 
@@ -23,14 +23,22 @@ SHORT: Mapping[str, float] = {
 }
 """Seconds for what takes ten to sixty by default."""
 
+PATIENT: Mapping[str, float] = {"WAIT_MAX_S": 60.0}
+"""Calls wait as long as they must: on a machine that others use too, slowness is no overload."""
+
+
+def program(changes: Mapping[str, float]) -> tuple[str, str]:
+    """The module to run, with its argument, before `serve`."""
+    return "loadtest.hostile_server", json.dumps(dict(changes))
+
 
 @contextmanager
 def running(
     folder: Path, changes: Mapping[str, float] = SHORT, options: Sequence[str] = ()
 ) -> Iterator[sidecar.Sidecar]:
     """A sidecar of the embedded example on the ngh2 engine with these limits, as a process of its own."""
-    program = ("loadtest.hostile_server", json.dumps(dict(changes)))
-    with sidecar.running(folder, None, ("--transport", "ngh2", *options), program) as made:
+    options = ("--transport", "ngh2", *options)
+    with sidecar.running(folder, None, options, program(changes)) as made:
         yield made
 
 

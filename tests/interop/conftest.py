@@ -1,5 +1,5 @@
 """The transport's servers, for clients that are programs of their own."""
 
-from tests.transport.conftest import _patience, authority, loop, sidecars
+from tests.transport.conftest import authority, loop, sidecars
 
-__all__ = ["_patience", "authority", "loop", "sidecars"]
+__all__ = ["authority", "loop", "sidecars"]

@@ -6,8 +6,8 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +19,7 @@ from google.rpc import error_details_pb2, status_pb2
 from bandit.config import Config
 from bandit.engine import Engine
 from bandit.token import Keys
+from loadtest.hostile_server import PATIENT, program
 from server import config_files
 from server.addresses import Address
 from server.lifecycle import Sidecar
@@ -30,7 +31,7 @@ from server.tls import load_tls
 T = TypeVar("T")
 
 WAIT_S = 60.0
-"""Seconds after which whatever a test waits for is given up: kernels may have to be compiled first."""
+"""Seconds after which whatever a test waits for is given up."""
 
 LOOPBACK = Address(host="127.0.0.1", port=0)
 
@@ -104,6 +105,24 @@ class Loop:
             return work()
 
         return self.run(on_the_loop())
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """The loop does nothing else from before the block begins until it has ended."""
+        holding, go = threading.Event(), threading.Event()
+
+        def hold() -> None:
+            holding.set()
+            assert go.wait(WAIT_S)
+
+        with ThreadPoolExecutor(1) as pool:
+            done = pool.submit(self.call, hold)
+            assert holding.wait(WAIT_S)
+            try:
+                yield
+            finally:
+                go.set()
+            done.result(WAIT_S)
 
     def close(self) -> None:
         """Stop the loop."""
@@ -205,14 +224,14 @@ def running(
 
 
 class Process:
-    """`banditd serve` as a process of its own, with its log lines as they came."""
+    """`banditd serve` as a process of its own, which sheds no call for waiting, with its log lines."""
 
     def __init__(self, folder: Path, *flags: str, env: dict[str, str] | None = None) -> None:
         self.folder = folder
         self.lines: list[dict[str, Any]] = []
         self._seen = threading.Condition()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "server", "serve", "--http", "127.0.0.1:0", *flags],
+            [sys.executable, "-m", *program(PATIENT), "serve", "--http", "127.0.0.1:0", *flags],
             cwd=folder,
             env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), **(env or {})},
             stderr=subprocess.PIPE,
@@ -230,15 +249,14 @@ class Process:
         self.process.stderr.close()
 
     def wait_for(self, event: str, count: int = 1) -> dict[str, Any]:
-        """The `count`th log line about `event`, waiting for it."""
-        end_s = time.monotonic() + WAIT_S
+        """The `count`th log line about `event`, waiting for it as long as other lines come."""
         with self._seen:
             while True:
                 found = [line for line in self.lines if line["event"] == event]
                 if len(found) >= count:
                     return found[count - 1]
                 assert self.process.poll() is None, self.lines
-                assert self._seen.wait(max(0.0, end_s - time.monotonic())), f"no {event!r} in {self.lines}"
+                assert self._seen.wait(WAIT_S), f"no {event!r} in {self.lines}"
 
     def end(self, signal_number: int | None = None) -> int:
         """The exit code, after sending a signal if there is one to send."""

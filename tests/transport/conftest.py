@@ -24,14 +24,6 @@ FEW_DOORS = [each for each in EVERY_DOOR if each.id == "grpcio-tcp"] + NGH2_DOOR
 what carries it."""
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _patience() -> Iterator[None]:
-    """Calls wait as long as they must: a busy machine is no overload. That has tests of its own."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("server.turns.WAIT_NS", 60 * 10**9)
-        yield
-
-
 @pytest.fixture(scope="session")
 def loop() -> Iterator[Loop]:
     """The event loop of every in-process server."""
