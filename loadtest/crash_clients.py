@@ -68,8 +68,8 @@ EVENTS = ("click", "order", EXPOSURE)
 PAUSE_S = 0.002
 """Between two calls of a client, on average: what is acknowledged is looked at again after each kill."""
 
-LATE_SLACK_S = 2.0
-"""By how much the client's and the server's idea of a decision's age may differ."""
+LATE_SLACK_S = 1.0
+"""By how much the clocks of the server's lives and the client's may differ over a decision's age."""
 
 RECENT = 300
 """Most rewards are for one of so many last decisions."""
@@ -85,12 +85,12 @@ def identity_of(token: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Acknowledged:
-    """A decision as its client knows it. `at_s` is when the answer came, on the monotonic clock."""
+    """A decision as its client knows it. `asked_s` is when it was asked for, on the monotonic clock."""
 
     placement: str
     answer: pb.ChooseResponse
     deferred: bool
-    at_s: float
+    asked_s: float
 
 
 @dataclass(slots=True)
@@ -119,7 +119,7 @@ class Told:
 
     def answered(self, outcome: str, *, known: bool) -> None:
         """Note an answer; `known`: it was acknowledged before this request was sent."""
-        age_s = time.monotonic() - self.decision.at_s
+        age_s = time.monotonic() - self.decision.asked_s  # no less than the server's idea of it
         if outcome == "late":
             assert age_s > WINDOW_S.get(self.decision.placement, 86_400.0) - LATE_SLACK_S, (
                 f"late after {age_s} s: {self}"
@@ -142,12 +142,12 @@ class Book:
     order: list[bytes] = field(default_factory=list)
     tellings: list[Told] = field(default_factory=list)
 
-    def decided(self, placement: str, answer: pb.ChooseResponse, *, deferred: bool) -> None:
+    def decided(self, placement: str, answer: pb.ChooseResponse, *, deferred: bool, asked_s: float) -> None:
         """Note an acknowledged decision. No two have one identity."""
         identity = identity_of(answer.decision_id)
         with self.lock:
             assert identity not in self.decisions, f"a second decision is {identity.hex()}"
-            self.decisions[identity] = Acknowledged(placement, answer, deferred, time.monotonic())
+            self.decisions[identity] = Acknowledged(placement, answer, deferred, asked_s)
             self.order.append(identity)
 
     def telling(self, rng: random.Random) -> Told | None:
@@ -229,14 +229,16 @@ class Customer(threading.Thread):
 
     def _choose(self, client: Client) -> None:
         request = self._request()
+        asked_s = time.monotonic()
         answer = client.choose(request)
-        self._book.decided(request.placement, answer, deferred=request.defer_exposure)
+        self._book.decided(request.placement, answer, deferred=request.defer_exposure, asked_s=asked_s)
 
     def _choose_batch(self, client: Client) -> None:
         requests = [self._request() for _ in range(self._rng.randrange(1, 20))]
+        asked_s = time.monotonic()
         for request, answer in zip(requests, client.choose_batch(requests), strict=True):
             assert not isinstance(answer, CallError), answer
-            self._book.decided(request.placement, answer, deferred=request.defer_exposure)
+            self._book.decided(request.placement, answer, deferred=request.defer_exposure, asked_s=asked_s)
 
     def _tell(self, client: Client) -> None:
         told = self._book.telling(self._rng)
