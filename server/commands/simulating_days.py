@@ -29,6 +29,7 @@ def simulate_days(campaign: Campaign, *, as_json: bool, html: Path | None) -> No
     `html`: write the placement's report there, as one page.
     """
     console = output_console(as_json=as_json)
+    _note_unknown(campaign)
     compile_all()
     began_s = time.perf_counter()
     with LiveView(console, campaign.shoppers, lambda: f"{_moment(campaign)}; ") as view:
@@ -53,6 +54,15 @@ def read_config(path: Path | None) -> Config:
         return load(path or DEMO)
     except ConfigError as error:
         raise DriveError(str(error), ExitCode.CONFIG) from None
+
+
+def _note_unknown(campaign: Campaign) -> None:
+    """Say which of the scenario's features the placement does not have: perhaps a slip of the pen."""
+    known = {feature.name for feature in campaign.state.config.features}
+    unknown = sorted(feature.name for feature in campaign.scenario.features if feature.name not in known)
+    if unknown:
+        names = ", ".join(unknown)
+        click.echo(f"note: the placement has no feature {names}, so it cannot learn from it", err=True)
 
 
 def _run(campaign: Campaign) -> bool:

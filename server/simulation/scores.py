@@ -51,9 +51,9 @@ class Report:
     whole: Earnings
     last_half: Earnings
     policies: dict[str, Earnings]
-    """By policy, over the last half: what each earned on the visits it was routed."""
+    """By policy that served somebody in the last half: what each earned on these visits."""
     segments: dict[str, list[Segment]]
-    """By policy, over the last half: all its visits first, then each value of each category and boolean."""
+    """By the same policies: all visits first, then each value of each category and boolean."""
     outcomes: dict[str, int]
     """What became of the events sent: applied, duplicate, late, unrecorded."""
 
@@ -120,14 +120,15 @@ class Scores:
     def report(self, seed: int, *, shuffled: bool) -> Report:
         """Everything, once the simulation is over (or was interrupted)."""
         half = self._size // 2
+        serving = [name for name in sorted(self.policies) if len(self._rows(half, name))]
         return Report(
             placement=self._scenario.placement,
             shuffled=shuffled,
             seed=seed,
             whole=self.earnings(),
             last_half=self.earnings(half),
-            policies={name: self.earnings(half, name) for name in sorted(self.policies)},
-            segments={name: self.segments(half, name) for name in sorted(self.policies)},
+            policies={name: self.earnings(half, name) for name in serving},
+            segments={name: self.segments(half, name) for name in serving},
             outcomes=dict(sorted(self.outcomes.items())),
         )
 

@@ -144,6 +144,19 @@ def test_files_that_are_not_there_are_refused_at_once(tmp_path: Path) -> None:
     assert "there is no folder" in done.output
 
 
+def test_a_feature_that_is_not_configured_is_noted(tmp_path: Path) -> None:
+    """It is sent and ignored, as a sidecar does; nobody shall look for its effect in vain."""
+    scenario = tmp_path / "scenario.yaml"
+    scenario.write_text(
+        (EXAMPLE / "scenario.yaml").read_text().replace("spend:", "spent:").replace(" spend,", " spent,")
+    )
+    arguments = "--config", str(EXAMPLE / "config.yaml"), "--scenario", str(scenario)
+    done = command("--days", "1", "--shoppers", "50", *arguments)
+    assert done.exit_code == 0, done.output
+    assert "note: the placement has no feature spent, so" in done.stderr
+    assert "note: " not in command("--days", "1", "--shoppers", "50").stderr
+
+
 def test_a_placement_that_is_not_configured_is_refused() -> None:
     """With the ones that are."""
     with pytest.raises(SimulationError, match="'elsewhere', and the configuration has home-hero"):

@@ -7,6 +7,8 @@ from rich.console import Console
 from server.replays.drive import Replay
 from server.replays.view import show_report as show_replay
 from server.simulation.drive import Simulation
+from server.simulation.scores import Scores
+from server.simulation.shoppers import Shoppers
 from server.simulation.view import LiveView, most_served, show_report
 from tests.clients.stand_in import StandIn
 from tests.clients.test_replay import log, personal
@@ -40,6 +42,18 @@ def test_elsewhere_ten_plain_lines() -> None:
     assert sum("shoppers: reward" in line for line in text.splitlines()) == 10
     assert "\x1b" not in text
     assert "platform = web" in text
+
+
+def test_a_policy_that_serves_no_more_has_no_row() -> None:
+    """One that was taken back to static half-way, while the other gained less than nothing."""
+    scores, visits = Scores(CROSSOVER, 20), Shoppers(CROSSOVER, 1)
+    (block,) = visits.blocks(20, 20)
+    worst = block.expected.argmin(axis=1).tolist()
+    scores.add(block.truth, block.expected, worst, ["personal"] * 10 + ["static"] * 10)
+    output = io.StringIO()
+    show_report(Console(file=output, width=100, color_system=None), scores.report(1, shuffled=False))
+    assert "arms served by static in the last half" in output.getvalue()
+    assert "personal" not in output.getvalue()
 
 
 def test_many_arms_show_the_most_served() -> None:
