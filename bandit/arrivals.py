@@ -71,10 +71,22 @@ class Arrivals:
         expected = self._look(now_us, strata, curve)
         if curve is None or not self.moments.shape[1]:
             return
-        expected = np.minimum(expected, np.maximum(tally.n - tally.r1 / maximum, 0.0))
-        held = self.moments[:, 0, 0]  # the first column is always 1
-        left = np.divide(expected, held, out=np.zeros_like(held), where=held > 0.0)
-        self.moments *= np.minimum(left, 1.0)[:, None, None]
+        self._rescale(np.minimum(expected, np.maximum(tally.n - tally.r1 / maximum, 0.0)), tally.A)
+
+    def _rescale(self, expected: Floats, whole: Floats) -> None:
+        """Make `moments` those of so many exposures (arms,): by less of them, or by more of the tally's rest.
+
+        A part of the rest is taken for them alike, so that what is left of `whole`, the tally's A, is never
+        less than positive semi-definite.
+        """
+        held = self.moments[:, 0, 0].copy()  # the first column is always 1
+        grows = expected > held
+        left = np.divide(expected, held, out=np.ones_like(held), where=held > expected)
+        more = np.divide(expected - held, whole[:, 0, 0] - held, out=np.zeros_like(held), where=grows)
+        more = np.clip(more, 0.0, 1.0)
+        self.moments *= np.where(grows, 1.0 - more, left)[:, None, None]
+        for arm in np.flatnonzero(more):
+            self.moments[arm] += more[arm] * whole[arm]
 
     def derive(self, now_us: int, tally: Tally, strata: Strata, scale: float) -> None:
         """Derive what strata are to know, as of `now_us`, after a restart."""

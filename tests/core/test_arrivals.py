@@ -161,6 +161,33 @@ def test_moments_are_those_of_every_exposure() -> None:
     assert moments[1, 1] == pytest.approx((changed * missing).sum(), rel=0.1)
 
 
+def test_moments_grow_again_where_rewards_turn_out_slower() -> None:
+    """The first reward comes at once, the others after hours: as much of A is missing as the bins say."""
+    document = waiting("a") | {"features": {"odd": {"kind": "boolean"}}}
+    world, rng, due = World(p=document), np.random.default_rng(10), []
+    state = world.state()
+    arrivals = arrivals_of(state)
+    for i in range(1_000):
+        world.now += 12 * SECOND
+        choice = world.choose(numbers={"odd": float(rng.random() < 0.5)})
+        if i % 4 == 0:
+            due.append((world.now + (int(rng.exponential(6 * HOUR)) if i else 0), i, choice))
+        due.sort(key=lambda one: one[:2])
+        while due and due[0][0] <= world.now:
+            world.reward(due.pop(0)[2])
+        if i % 100 == 99:
+            state._step(arrivals)
+            rings = [arrivals.others, *(stratum.recent for stratum in state.strata if stratum.recent)]
+            curve = arrivals._learn(state.latest_us, state.tally, state.strata, 1.0)
+            assert curve is not None
+            expected = sum(curve.missing(ring, state.latest_us)[0] for ring in rings)
+            moments, whole = arrivals.moments[0], state.tally.A[0]
+            assert moments[0, 0] == pytest.approx(min(expected, state.tally.n[0] - state.tally.r1[0]))
+            assert np.linalg.eigvalsh(whole - moments).min() >= -1e-9
+    assert moments[0, 0] > 0.5 * state.tally.n[0]
+    assert moments[1, 1] == pytest.approx(moments[0, 0] / 2, rel=0.1)
+
+
 @given(
     st.lists(st.tuples(st.integers(0, 1), st.integers(0, 30), st.booleans()), min_size=5, max_size=60),
     st.sampled_from([1.0, None]),
