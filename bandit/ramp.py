@@ -48,17 +48,19 @@ MOVES_KEPT = 50
 
 
 class RampClock:
-    """How much of the time since its start a ramp has been running.
+    """For how long a ramp has been running.
 
-    `stopped_us`: how long it stood still before; `since_us`: since when it does now. `moves`: the last ones.
+    `ran_us`: until `marked_us`, its last move; before the first its start alone counts. So does a start that
+    is later than the mark: a reload set it, and the ramp begins anew. An earlier one changes nothing any
+    more: who moves a ramp has said where it stands. `moves`: the last ones.
     """
 
-    __slots__ = ("moves", "since_us", "status", "stopped_us")
+    __slots__ = ("marked_us", "moves", "ran_us", "status")
 
     def __init__(self) -> None:
         self.status = RampStatus.RUNNING
-        self.stopped_us = 0
-        self.since_us = 0
+        self.ran_us = 0
+        self.marked_us = 0
         self.moves: tuple[Move, ...] = ()
 
     def follows(self, status: RampStatus) -> bool:
@@ -74,14 +76,11 @@ class RampClock:
 
     def move(self, move: Move, start_us: int | None) -> None:
         """Change the status; `start_us` is when the ramp began, None if it has not."""
-        if move.status is RampStatus.RUNNING:
-            stood = self.status in STANDING
-            begin_us = self.since_us if stood else start_us
-            if start_us is not None and begin_us is not None:
-                begin_us = max(begin_us, start_us)
-                self.stopped_us = (self.stopped_us if stood else 0) + max(0, move.time_us - begin_us)
-        elif self.status is RampStatus.RUNNING or move.status is RampStatus.STATIC:
-            self.since_us = move.time_us
+        if start_us is None or self.status is RampStatus.STATIC:  # it has not begun, or begins anew
+            self.ran_us = 0
+        else:
+            self.ran_us = self.passed_us(start_us, move.time_us)
+        self.marked_us = move.time_us
         self.status = move.status
         self.moves = (*self.moves, move)[-MOVES_KEPT:]
 
@@ -91,12 +90,15 @@ class RampClock:
         if start_us is None or share >= ramp.share_to:
             return
         reached_us = int((share - ramp.share_from) / span * ramp.over_us)
-        self.stopped_us += max(0, self.passed_us(start_us, now_us) - reached_us)
+        if self.passed_us(start_us, now_us) > reached_us:
+            self.ran_us, self.marked_us = reached_us, now_us
 
     def passed_us(self, start_us: int, now_us: int) -> int:
         """Return for how long the ramp has been running at `now_us`."""
-        end_us = self.since_us if self.status in STANDING else now_us
-        return max(0, end_us - start_us - self.stopped_us)
+        ran_us = self.ran_us if start_us <= self.marked_us else 0
+        if self.status in STANDING:
+            return ran_us
+        return ran_us + max(0, now_us - max(start_us, self.marked_us))
 
 
 def start_of(ramp: Ramp, started_us: int | None) -> int | None:
@@ -131,8 +133,8 @@ def end_of(ramp: Ramp, started_us: int | None, now_us: int, clock: RampClock) ->
     start_us = start_of(ramp, started_us)
     if start_us is None or clock.status is not RampStatus.RUNNING or ramp.share_from == ramp.share_to:
         return None
-    end_us = start_us + clock.stopped_us + ramp.over_us
-    return end_us if now_us < end_us else None
+    left_us = ramp.over_us - clock.passed_us(start_us, now_us)
+    return max(start_us, now_us) + left_us if left_us > 0 else None
 
 
 class Router:

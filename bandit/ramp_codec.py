@@ -15,11 +15,11 @@ _MEASURED = ("buckets", "totals", "events")
 
 
 def pack_clock(clock: RampClock) -> dict[str, object]:
-    """Return the field of a ramp that was ever moved."""
-    if not clock.moves:
+    """Return the field of a ramp that was ever moved, or set back to the share that is allowed."""
+    if not clock.marked_us:
         return {}
     moves = [list(move) for move in clock.moves]
-    fields = {"status": clock.status, "stopped_us": clock.stopped_us, "since_us": clock.since_us}
+    fields = {"status": clock.status, "ran_us": clock.ran_us, "marked_us": clock.marked_us}
     return {"ramp": fields | {"moves": moves}}
 
 
@@ -30,7 +30,7 @@ def read_clock(fields: Fields) -> RampClock:
         return clock
     ramp = fields.inner("ramp")
     clock.status = RampStatus(ramp.integer("status", 1, max(RampStatus)))
-    clock.stopped_us, clock.since_us = ramp.integer("stopped_us", 0), ramp.time_us("since_us")
+    clock.ran_us, clock.marked_us = ramp.integer("ran_us", 0), ramp.time_us("marked_us")
     clock.moves = tuple(_move(ramp, move) for move in ramp.array("moves"))
     return clock
 

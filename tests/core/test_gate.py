@@ -8,7 +8,7 @@ from bandit.errors import BanditError, Reason
 from bandit.gate import GATE, Look, Verdict
 from bandit.ramp import RampStatus
 from bandit.records import Decided, GateLooked, RampMoved, Rewarded
-from tests.core.world import DAY, HOUR, NOW, Document, Kept, World, gate_bytes, simple
+from tests.core.world import DAY, HOUR, Document, Kept, World, gate_bytes, simple
 
 RUNNING, HELD, STATIC, WAITING = RampStatus
 GATED = {"min_exposures": 50, "max_loss": 0.05}
@@ -269,15 +269,15 @@ def test_a_standing_clock_goes_on_where_it_stood() -> None:
     world = World(p=gated(gate={"min_exposures": 10**6}))
     campaign(world, 0.5, 0.5)
     clock = world.state().ramp_clock
-    since_us = clock.since_us
+    ran_us = clock.ran_us
     world.now += DAY
     world.engine.move_ramp("p", HELD, "mine", "ada", world.now)
-    assert clock.since_us == since_us
+    assert clock.ran_us == ran_us
     world.now += DAY
     share = world.state().share(world.now)
     world.engine.move_ramp("p", RUNNING, "on", "ada", world.now)
     assert world.state().share(world.now) == share
-    assert clock.stopped_us == world.now - NOW - HOUR // 20  # since its first exposure: none came before
+    assert (clock.ran_us, clock.marked_us) == (ran_us, world.now)
 
 
 def test_looking_twice_is_looking_once() -> None:

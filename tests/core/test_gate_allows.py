@@ -6,8 +6,9 @@ import pytest
 
 from bandit.gate import Verdict
 from bandit.ramp import RampStatus
+from bandit.sections import pack_head, pack_placement, unpack_head, unpack_placement
 from tests.core.test_gate import GATED, campaign, gated, status
-from tests.core.world import DAY, World
+from tests.core.world import DAY, HOUR, World
 
 
 def running(share_from: float = 0.05, to: float = 0.9) -> World:
@@ -34,6 +35,24 @@ def test_a_ramp_whose_gate_does_not_look_goes_no_further() -> None:
         assert found.look.share == pytest.approx(share + 0.85 * 25 / 240)
         world.now += DAY
         assert world.state().share(world.now) == pytest.approx(share + 0.085)
+
+
+def test_a_ramp_that_was_set_back_and_never_moved_comes_back_the_same() -> None:
+    """From nobody, by a gate that has let it run and then did not look for days: also from a snapshot."""
+    document = gated(0.0, 0.9)
+    world = World(p=document | {"ramp": document["ramp"] | {"over": "100d"}})
+    world.choose()
+    world.now += 2 * HOUR
+    assert len(world.look()) == 1
+    world.now += 3 * DAY
+    (found,) = world.look()
+    state = world.state()
+    assert found.verdict is Verdict.GO_ON
+    assert state.ramp_clock.moves == ()
+    head = unpack_head(pack_head(world.engine.state, sequence=1, origin="test"))
+    (read, _) = unpack_placement(pack_placement(state, 1), head)
+    for hours in (0, 6, 12, 24):
+        assert read.share(world.now + hours * HOUR) == state.share(world.now + hours * HOUR)
 
 
 def test_another_calendar_needs_the_evidence_too() -> None:

@@ -1,5 +1,7 @@
 """Ramps that are held, taken back to static and resumed: the share over time, restarts, refusals."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from bandit.errors import BanditError, Reason
@@ -90,6 +92,51 @@ def test_a_ramp_that_is_held_before_its_start_begins_when_resumed() -> None:
         move(made, RUNNING)
         made.now += 2 * DAY
         assert share(made) == pytest.approx(0.2)
+
+
+def day(number: int) -> str:
+    """The time so many days after the ramp began."""
+    return datetime.fromtimestamp((NOW + number * DAY) / 1e6, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def reload(made: World, start: str | None = None) -> None:
+    """Configure another start."""
+    changes = {"start": start} if start else {}
+    made.reload(p=simple(policies={"t": {"kind": "thompson"}}, ramp=RAMP | changes))
+
+
+@pytest.mark.parametrize("begun", [day(-30), None])
+@pytest.mark.parametrize("status", [STATIC, HELD])
+def test_a_start_that_is_changed_after_a_move(status: RampStatus, begun: str | None) -> None:
+    """An earlier one changes nothing, a later one begins the ramp anew, and taken away all is as it was."""
+    made = world(**({"start": day(0)} if begun else {}))
+    made.now += 3 * DAY
+    move(made, status)
+    made.now += 5 * DAY
+    move(made, RUNNING)
+    made.now += 4 * DAY
+    here = 0.45 if status is HELD else 0.3
+    assert share(made) == pytest.approx(here)
+    for start in (begun, day(7)):  # before the ramp was resumed
+        reload(made, start)
+        assert share(made) == pytest.approx(here)
+    reload(made, day(10))
+    assert share(made) == pytest.approx(0.2)
+    reload(made, day(14))
+    assert share(made) == 0.0
+    made.now += 3 * DAY
+    assert share(made) == pytest.approx(0.15)
+    reload(made, begun)
+    assert share(made) == pytest.approx(min(here + 0.15, 0.6))
+
+
+def test_a_start_that_is_changed_before_any_move() -> None:
+    """The calendar is all there is."""
+    made = world()
+    made.now += 3 * DAY
+    for start, expected in ((day(-2), 0.35), (day(2), 0.15), (None, 0.25)):
+        reload(made, start)
+        assert share(made) == pytest.approx(expected)
 
 
 def test_the_history_says_who_and_why_and_survives() -> None:

@@ -199,8 +199,8 @@ def snapshot(state: State) -> list[object]:
                 (held.born_us, held.latest_us, held.events),
                 (
                     held.ramp_clock.status,
-                    held.ramp_clock.stopped_us,
-                    held.ramp_clock.since_us,
+                    held.ramp_clock.ran_us,
+                    held.ramp_clock.marked_us,
                     held.ramp_clock.moves,
                 ),
                 (held.measuring.epoch.key, held.measuring.epoch.began_us),
