@@ -9,8 +9,9 @@ from bandit.arrivals import Arrivals
 from bandit.config import Placement
 from bandit.delays import DELAY_BINS
 from bandit.fields import Fields
+from bandit.kernels.recent import BINS, ROWS
 from bandit.limits import EVENTS_MAX
-from bandit.recent import BINS, ROWS, Recent
+from bandit.recent import Recent
 from bandit.tally import Tally
 from bandit.tally_codec import pack_doubles, pack_triangles, read_triangles
 

@@ -244,7 +244,7 @@ class PlacementState:
 
         `arrival`: the number of the event that did it, and how long after the decision it came.
         """
-        weight = self.forgetting.weight(time_us)
+        weight = self.forgetting.weight(time_us) if self.forgetting.half_life_us else 1.0
         self.models.credit(arm, x, weight, reward)
         if stratum is not None:
             stratum.credit(arm, weight, reward, time_us)

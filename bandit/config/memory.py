@@ -5,8 +5,8 @@ from bandit.config.model import Placement
 from bandit.config.policies import LINEAR
 from bandit.delays import DELAY_BINS
 from bandit.hashing import BUCKETS
+from bandit.kernels.recent import BINS, ROWS
 from bandit.limits import EVENTS_MAX, HISTORY_DAYS_MAX, STRATA_MAX
-from bandit.recent import BINS, ROWS
 
 FLOAT_BYTES = 8
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from bandit.delays import DELAY_BINS, EDGES, Curve, Delays
-from bandit.recent import BINS, Recent
+from bandit.kernels.recent import BINS
+from bandit.recent import Recent
 from tests.core.world import DAY, HOUR, NOW, SECOND
 
 Floats = NDArray[np.float64]
