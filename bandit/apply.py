@@ -17,11 +17,12 @@ from bandit.state import Located, State
 from bandit.strata import Stratum
 
 
-def apply(state: State, record: Record, *, held: bool = False) -> None:
+def apply(state: State, record: Record, *, held: bool = False, at: Located | None = None) -> None:
     """Apply `record`. It was checked before it was made, so it cannot fail on a state it was made for.
 
     `held`: its placement was restored as it was after this record, while what placements share (the ledger,
-    clocks) was not: that alone moves on. Never for Configured and Started, which concern all.
+    clocks) was not: that alone moves on. Never for Configured and Started, which concern all. `at`: where the
+    decision of a reward stands, if that is at hand.
     """
     if isinstance(record, Decided):  # most records are: no pattern, which takes three times as long
         _decided(state, record.decision, held)
@@ -29,7 +30,7 @@ def apply(state: State, record: Record, *, held: bool = False) -> None:
     match record:
         case Rewarded(time_us=time_us):
             state.time_us = time_us
-            _reward(state, record, held)
+            _reward(state, record, held, at or _located(state, record.decision))
         case Exposed(decision, time_us):
             state.time_us = time_us
             _confirm(state, _located(state, decision), decision, held)
@@ -100,44 +101,38 @@ def _confirm(state: State, at: Located, decision: Decision, held: bool) -> None:
         at.placement.measure(decision, at.schema, at.arm)
 
 
-def _reward(state: State, record: Rewarded, held: bool) -> None:
+def _reward(state: State, record: Rewarded, held: bool, at: Located) -> None:
     """Count the event and credit the change of R. A reward implies its exposure."""
     decision, ledger = record.decision, state.ledger
-    at = _located(state, decision)
     if decision.deferred and not ledger.shown(at.window_us, at.key):
         _confirm(state, at, decision, held)
-    placement, event = at.placement, record.event
-    event_key = at.key | placement.events[event]
-    totals = _totals(ledger, at)
-    value = totals[event]
-    ledger.count(at.window_us, decision.time_us, event_key, record.value, record.id_key)
+    placement, number = at.placement, at.placement.events[record.event]
+    value, reward = _moved(ledger, at, record)
+    ledger.count(at.window_us, decision.time_us, at.key | number, record.value, record.id_key)
     if held:
         return
-    before = _earned(at, totals)
-    has = record.value + (value or 0.0) if record.id_key else record.value  # as the ledger has it
-    totals[event] = has
-    after = _earned(at, totals)
-    if after != before:
-        arrival = placement.events[event], record.time_us - decision.time_us
-        placement.credit(at.arm, at.stratum, at.x, decision.time_us, (before, after), arrival)
-    placement.measure_credit(decision, at.schema, at.arm, event, (value or 0.0, has), (before, after))
+    if reward[0] != reward[1]:
+        arrival = number, record.time_us - decision.time_us
+        placement.credit(at.arm, at.stratum, at.x, decision.time_us, reward, arrival)
+    placement.measure_credit(decision, at.schema, at.arm, record.event, value, reward)
 
 
-def _totals(ledger: Ledger, at: Located) -> dict[str, float | None]:
-    """Return what the ledger holds of each event of a decision's configuration; None: it has not happened."""
-    key, numbers = at.key, at.placement.events
-    return {event: ledger.value(at.window_us, key | numbers[event]) for event, _ in at.schema.reward.values}
+def _moved(ledger: Ledger, at: Located, record: Rewarded) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Return the sum of the event's values, and R, both as [0] they are and [1] will be.
 
-
-def _earned(at: Located, totals: dict[str, float | None]) -> float:
-    """Return R: clip(Σ value x what was counted, 0, maximum), by the decision's own configuration.
-
-    Today's values would not undo what was credited by others.
+    R = clip(Σ worth x what was counted, 0, maximum), by the decision's own configuration: today's worths
+    would not undo what was credited by others.
     """
-    reward = at.schema.reward
-    total = 0.0
-    for event, value in reward.values:
-        counted = totals[event]
-        if counted is not None:
-            total += value * counted
-    return min(max(total, 0.0), reward.maximum)
+    value, before, after = None, 0.0, 0.0
+    numbers, rewards = at.placement.events, at.schema.reward
+    for event, worth in rewards.values:
+        now = was = ledger.value(at.window_us, at.key | numbers[event]) or 0.0  # None: nothing yet
+        if event == record.event:
+            now = record.value + was if record.id_key else record.value  # as the ledger will have it
+            value = was, now
+        before += worth * was
+        after += worth * now
+    if value is None:
+        raise _out_of_order(record.decision)
+    most = rewards.maximum
+    return value, (min(max(before, 0.0), most), min(max(after, 0.0), most))

@@ -25,13 +25,13 @@ class Counters:
 
     `chosen` by policy and arm, `exposures` and `reward_sum` by arm are those of the records: a restart goes
     on with them. The others count since the process started: `rewards` (events, 5) by outcome, `degraded`
-    (policies,), `unrecorded` decisions. Lists where every decision counts: an array's element costs four
-    times as much.
+    (policies,), `unrecorded` decisions. Lists where every decision or reward counts: an array's element costs
+    four times as much.
     """
 
     chosen: list[list[int]]
     exposures: list[int]
-    rewards: dict[str, Counts]
+    rewards: dict[str, list[int]]
     reward_sum: list[float]
     degraded: Counts
     unrecorded: int = 0
@@ -47,7 +47,7 @@ class Counters:
     def count_reward(self, event: str, outcome: Outcome) -> None:
         """Count what became of an event; it may be one that is not configured any more."""
         if event not in self.rewards:
-            self.rewards[event] = np.zeros(len(Outcome) + 1, np.int64)
+            self.rewards[event] = [0] * (len(Outcome) + 1)
         self.rewards[event][outcome] += 1
 
     @classmethod
@@ -56,7 +56,7 @@ class Counters:
         return cls(
             chosen=[[0] * arms for _ in range(policies)],
             exposures=[0] * arms,
-            rewards={event: np.zeros(len(Outcome) + 1, np.int64) for event in ("exposure", *dict(events))},
+            rewards={event: [0] * (len(Outcome) + 1) for event in ("exposure", *dict(events))},
             reward_sum=[0.0] * arms,
             degraded=np.zeros(policies, np.int64),
         )

@@ -268,11 +268,11 @@ class Engine:
     def _not_before(self, now_us: int) -> int:
         return max(self.state.time_us, now_us)
 
-    def _commit(self, record: Record, packed: bytes | None = None) -> None:
+    def _commit(self, record: Record, packed: bytes | None = None, at: Located | None = None) -> None:
         if self._journal is not None:
             self._journal(record, packed)
         try:
-            apply(self.state, record)
+            apply(self.state, record, at=at)
         except Exception as error:
             if self._journal is not None:
                 self._journal.spoil(error)
@@ -330,7 +330,7 @@ class Engine:
             raise checks.conflict(event, counted, value)
         self._check_journal()
         ledger.reserve(at.window_us, at.key, event=True, exposure=decision.deferred)
-        self._commit(Rewarded(decision, event, value, id_key, now_us))
+        self._commit(Rewarded(decision, event, value, id_key, now_us), at=at)
         return Outcome.APPLIED
 
 

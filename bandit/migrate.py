@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
 from bandit.arrivals import Arrivals
 from bandit.config import ArmState, Config, Placement, Problem, measured_id
 from bandit.counters import Counters
@@ -195,6 +193,6 @@ def _carry(old: Counters, new: Counters, arms: list[int], policies: list[int]) -
             new.degraded[j] = old.degraded[before]
     new.chosen = decisions.tolist()
     for event in new.rewards.keys() & old.rewards.keys():
-        new.rewards[event] = np.copy(old.rewards[event])
+        new.rewards[event] = old.rewards[event].copy()
     new.unknown_features, new.unknown_arms = old.unknown_features, old.unknown_arms
     new.strata_overflow, new.unrecorded = old.strata_overflow, old.unrecorded

@@ -195,7 +195,7 @@ class _PlacementFamilies:
             self.reward.add_metric([name, arm], reward)
         for event, outcomes in list(counters.rewards.items()):
             for outcome in LOCATED:
-                self.rewards.add_metric([name, event, outcome.name], int(outcomes[outcome]))
+                self.rewards.add_metric([name, event, outcome.name], outcomes[outcome])
         self.unknown_features.add_metric([name], counters.unknown_features)
         self.unknown_arms.add_metric([name], counters.unknown_arms)
         self.strata_overflow.add_metric([name], counters.strata_overflow)

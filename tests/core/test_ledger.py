@@ -228,8 +228,8 @@ def test_late_is_one_microsecond_after_the_window() -> None:
     assert world.reward(second) is Outcome.LATE
     assert world.reward(second, "exposure") is Outcome.LATE
     assert snapshot(world.engine.state) == before
-    assert world.state().counters.rewards["click"].tolist() == [0, 1, 0, 1, 0]
-    assert world.state().counters.rewards["exposure"].tolist() == [0, 0, 0, 1, 0]
+    assert world.state().counters.rewards["click"] == [0, 1, 0, 1, 0]
+    assert world.state().counters.rewards["exposure"] == [0, 0, 0, 1, 0]
 
 
 def test_hashing_of_consecutive_keys_probes_little() -> None:

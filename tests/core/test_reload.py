@@ -377,5 +377,5 @@ def test_counters_go_on() -> None:
     after = world.state().counters
     assert after.decisions[:, :3].tolist() == before.decisions.tolist()
     assert after.exposures == [*before.exposures, 0]
-    assert after.rewards["visit"].tolist() == before.rewards["visit"].tolist()
+    assert after.rewards["visit"] == before.rewards["visit"]
     assert after.reward_sum[:3] == before.reward_sum

@@ -184,8 +184,8 @@ def test_rewards_and_outcomes_are_counted() -> None:
     for event in ("click", "click", "exposure"):
         world.reward(choice, event)
     counters = world.state().counters
-    assert counters.rewards["click"].tolist() == [0, 1, 1, 0, 0]
-    assert counters.rewards["exposure"].tolist() == [0, 0, 1, 0, 0]
+    assert counters.rewards["click"] == [0, 1, 1, 0, 0]
+    assert counters.rewards["exposure"] == [0, 0, 1, 0, 0]
     assert sum(counters.reward_sum) == 1.0
 
 
