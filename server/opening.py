@@ -22,7 +22,8 @@ def open_engine(settings: Settings, config: Config, keys: Keys, clock: LearningC
     origin = origin_name()
     store = _store(settings, origin)
     _report(store, config)
-    if clock.resume(store.state.time_us, accept=settings.accept_clock):
+    served = bool(store.state.starts)  # what was trained waits for its first start as long as it takes
+    if clock.resume(store.state.time_us, accept=settings.accept_clock or not served):
         structlog.get_logger().warning(
             "the wall clock is behind the last record, or over 31 days ahead of it: learning time goes on "
             "from that record; set the clock, or start with --accept-clock if it is right",

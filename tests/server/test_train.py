@@ -1,5 +1,6 @@
 """`banditd train`: what a log teaches is what serving would have taught, and a server starts from it."""
 
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -7,14 +8,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import structlog
+import yaml
 
 from bandit.config import STATIC
 from bandit.tally import Tally
+from server.clock import LearningClock
 from server.exit_codes import ExitCode
 from server.reporting.message import report_message
-from tests.core.world import Document, hero, simple
+from tests.core.world import DAY, Document, hero, simple
 from tests.server.data_dirs import Served
 from tests.server.evaluated import traffic
+from tests.server.running import Loop, running
 from tests.server.stored import Stored
 from tests.server.training import Desk, campaign, command, desk, drawn, targeted
 
@@ -233,6 +238,20 @@ def test_a_server_starts_from_it(here: Desk) -> None:
     assert again.learned()[1:] != []
     assert again.state().counters.exposures == first.state().counters.exposures
     assert again.learned()[5:] == learned[5:]
+
+
+def test_a_trained_directory_may_wait_for_its_first_start(here: Desk, loop: Loop) -> None:
+    """Trained today and served two months later: nobody was served since, so the clock is believed."""
+    document = {"p": campaign("a", "b")}
+    here.configure(**document)
+    here.learned(drawn(200))
+    text = yaml.safe_dump({"version": 1, "placements": document})
+    trained_us = here.state().latest_us
+    later = LearningClock(lambda: time.time_ns() + 60 * DAY * 1_000)
+    with structlog.testing.capture_logs() as lines, running(loop, here.path, text, clock=later) as server:
+        assert server.engine.state.placements["p"].tally.n.sum() == 200
+        assert server.engine.state.time_us > trained_us + 59 * DAY
+    assert not [line for line in lines if "wall clock" in line["event"]]
 
 
 def test_what_was_learned_outlives_a_changed_configuration(here: Desk) -> None:
