@@ -230,6 +230,20 @@ def settled(pid: int, before: Usage, wait_s: float, growth_bytes: int = ANY_BYTE
         time.sleep(0.02)
 
 
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Seconds that the event loop's thread of a process has worked, and waited for a processor."""
+
+    worked_s: float
+    waited_s: float
+
+    @classmethod
+    def of(cls, pid: int) -> Self:
+        """So far."""
+        worked_ns, waited_ns, _ = Path(f"/proc/{pid}/schedstat").read_text().split()
+        return cls(int(worked_ns) / 1e9, int(waited_ns) / 1e9)
+
+
 HELD_UP_S = 0.8 * limits.WAIT_MAX_S
 """Processor time of the server in which it may have done so much for others that a call was refused."""
 
@@ -241,9 +255,9 @@ class Beside:
     """A well-behaved client of `victim` in a thread: one call after another, each to be answered OK.
 
     `took_s` are the calls' seconds. Up to `refused_max` calls may be refused for overload, as it may happen
-    while the event loop is held up, which is known by the processor time that the server took meanwhile; a
-    few more where it took none and yet was late. Enter it before an attack begins; its exit raises what went
-    wrong.
+    while the event loop is held up, which is known by the processor time that the server took meanwhile. Not
+    counted are those for which it waited for a processor, and a few for which it neither worked nor waited.
+    Enter it before an attack begins; its exit raises what went wrong.
     """
 
     def __init__(self, victim: Sidecar, refused_max: int = 0) -> None:
@@ -273,13 +287,10 @@ class Beside:
         try:
             with Http2Client(self._victim.target, wait_s=WAIT_S) as client:
                 while not self._stop.wait(PACE_S):
-                    began_s, worked_s = time.monotonic(), worked(self._victim.pid)
+                    began_s, before = time.monotonic(), Spent.of(self._victim.pid)
                     response = client.call(body=DEMO_CHOOSE)
                     if response.grpc_status == Code.RESOURCE_EXHAUSTED:
-                        worked_s = worked(self._victim.pid) - worked_s
-                        why = "held up" if worked_s > HELD_UP_S else "stalled"
-                        self._left[why] -= 1
-                        assert self._left[why] >= 0, (why, worked_s, response)
+                        self._refused(before, Spent.of(self._victim.pid))
                     else:
                         assert response.grpc_status == 0, response
                     self.took_s.append(time.monotonic() - began_s)
@@ -289,7 +300,11 @@ class Beside:
         finally:
             self._begun.set()
 
-
-def worked(pid: int) -> float:
-    """Seconds of processor time that the event loop's thread of process `pid` has had."""
-    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
+    def _refused(self, before: Spent, after: Spent) -> None:
+        """Count a refusal by what the server did meanwhile."""
+        worked_s, waited_s = after.worked_s - before.worked_s, after.waited_s - before.waited_s
+        if worked_s < HELD_UP_S < worked_s + waited_s:
+            return
+        why = "held up" if worked_s > HELD_UP_S else "stalled"
+        self._left[why] -= 1
+        assert self._left[why] >= 0, (why, worked_s, waited_s)

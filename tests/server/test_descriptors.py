@@ -24,7 +24,7 @@ def take_all(server: Served, target: str, stack: ExitStack) -> None:
     while len(list(folder.iterdir())) < limit:
         assert time.monotonic() < end_s
         client = stack.enter_context(socket.socket(socket.AF_UNIX))
-        client.settimeout(0.1)
+        client.settimeout(WAIT_S)
         client.connect(target.removeprefix("unix:"))
         time.sleep(0.01)
 
