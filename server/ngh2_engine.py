@@ -106,7 +106,8 @@ class Ngh2Engine:
         self._answers.close()
         for connection in list(self._connections):
             connection.leave()
-        await self._until_empty(end_s - loop.time())
+        # not at once, though the grace is over: this process may have had no turn itself
+        await self._until_empty(max(end_s - loop.time(), limits.LEAVE_NOTICE_S))
         for connection in list(self._connections):
             connection.close(Cause.OVERSTAYED)
         await self._until_empty(2 * limits.FAREWELL_S)

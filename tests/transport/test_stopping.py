@@ -1,5 +1,6 @@
 """A server that stops: nothing under way is cut off, no client sees a call fail that it could not repeat."""
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable
@@ -229,6 +230,21 @@ def test_nobody_holds_up_a_stop(
         client.until_disconnected()
     if took_s > GRACE_S + FAREWELLS_S:
         raise LateError(took_s)
+
+
+def test_a_stop_that_had_no_turn_in_its_grace_ends_streams_well(loop: Loop, tmp_path: Path) -> None:
+    """The process stands still for longer than the grace: ngh2's streams get their end all the same."""
+    bare = Bare(loop, "ngh2", tmp_path, None)
+    with Door("ngh2", "tcp", bare.targets["tcp"]).raw() as client:
+        a_stream(client)
+
+        async def stand_still() -> None:
+            asyncio.get_running_loop().call_later(0.01, time.sleep, 2 * GRACE_S)
+
+        loop.run(stand_still())
+        bare.stop(GRACE_S)
+        assert client.response(1).grpc_status == 0
+        client.until_disconnected()
 
 
 def test_old_connections_are_left_without_a_failed_call(
