@@ -14,13 +14,14 @@ from typing import Protocol
 import structlog
 
 from server import limits
+from server.descriptors import HANDOVER
 from server.tls import Tls, server_context
 
 ACCEPTS_PER_TURN = 64
 """Clients that are accepted before others get their turn."""
 
 PAUSE_S = 0.1
-"""Seconds without accepting when the system has no descriptor for another client."""
+"""Seconds without accepting when there is no descriptor for another client, or one that is spoken for."""
 
 
 class Owner(Protocol):
@@ -71,26 +72,37 @@ class Acceptor:
         return len(self._greetings)
 
     def _accept(self, listener: socket.socket) -> None:
-        for _ in range(ACCEPTS_PER_TURN):
-            try:
+        if not HANDOVER.acquire(blocking=False):
+            self._wait(listener)
+            return
+        try:
+            for _ in range(ACCEPTS_PER_TURN):
                 client, _ = listener.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return
-            except OSError as error:
-                self._pause(listener, error)
-                return
-            if not self._owner.has_room():
-                client.close()
-                continue
-            client.setblocking(False)
-            task = self._loop.create_task(self._greet(client))
-            self._greetings.add(task)
-            task.add_done_callback(self._greetings.discard)
+                self._take(client)
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            pass
+        except OSError as error:
+            self._pause(listener, error)
+        finally:
+            HANDOVER.release()
 
-    def _pause(self, listener: socket.socket, error: OSError) -> None:
-        """Let new clients wait a little; said for the 1st, 2nd, 4th, 8th … time, since it may last."""
+    def _take(self, client: socket.socket) -> None:
+        if not self._owner.has_room():
+            client.close()
+            return
+        client.setblocking(False)
+        task = self._loop.create_task(self._greet(client))
+        self._greetings.add(task)
+        task.add_done_callback(self._greetings.discard)
+
+    def _wait(self, listener: socket.socket) -> None:
+        """Let new clients wait a little."""
         self._loop.remove_reader(listener)
         self._loop.call_later(PAUSE_S, self._again, listener)
+
+    def _pause(self, listener: socket.socket, error: OSError) -> None:
+        """Let them wait; said for the 1st, 2nd, 4th, 8th … time, since it may last."""
+        self._wait(listener)
         self._pauses += 1
         if self._pauses & (self._pauses - 1) == 0:
             structlog.get_logger().error("cannot accept", problem=error.strerror, times=self._pauses)

@@ -6,10 +6,11 @@ connections that stand go on then, so their records must too.
 
 import errno
 import os
+import threading
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec
 
 from bandit.files import Files
 
@@ -19,8 +20,11 @@ NONE_LEFT = frozenset({errno.EMFILE, errno.ENFILE})
 RESERVED = 12
 """A segment and the one ahead, two syncs, a snapshot, a folder, and ledger files of six lengths of window."""
 
+HANDOVER = threading.Lock()
+"""Held while a descriptor changes hands, between its closing and the next opening, in whichever thread. Who
+accepts clients does not meanwhile: one that waits would take each that is closed, until none is left."""
+
 P = ParamSpec("P")
-T = TypeVar("T")
 
 
 class ReservedFiles(Files):
@@ -40,22 +44,36 @@ class ReservedFiles(Files):
 
     def close(self, descriptor: int) -> None:
         """Close; what the reserve gave comes back to it."""
-        super().close(descriptor)
-        self._refill()
+        if len(self._reserve) == RESERVED:
+            super().close(descriptor)
+            return
+        with HANDOVER:
+            super().close(descriptor)
+            self._refill()
 
     def fsync_dir(self, folder: Path) -> None:
         """Have the disk hold the folder's names."""
-        self._surely(super().fsync_dir, folder)
-        self._refill()
+        descriptor = self.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            self.close(descriptor)
 
-    def _surely(self, work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
-        while True:
-            try:
-                return work(*arguments, **named)
-            except OSError as error:
-                if error.errno not in NONE_LEFT or not self._reserve:
-                    raise
-            os.close(self._reserve.pop())
+    def _surely(self, work: Callable[P, int], *arguments: P.args, **named: P.kwargs) -> int:
+        try:
+            return work(*arguments, **named)
+        except OSError as error:
+            if error.errno not in NONE_LEFT or not self._reserve:
+                raise
+        with HANDOVER:
+            while True:
+                if self._reserve:
+                    os.close(self._reserve.pop())
+                try:
+                    return work(*arguments, **named)
+                except OSError as error:
+                    if error.errno not in NONE_LEFT or not self._reserve:
+                        raise
 
     def _refill(self) -> None:
         try:
