@@ -132,15 +132,16 @@ class Sealer:
             raise _invalid(f"its version is {version}, this server reads version {VERSION}")
         if key_id not in self._masters:
             raise _invalid(f"its key id {key_id} is not known here")
-        subkey = self._subkeys.get((key_id, start)) or self._subkey(key_id, start)
+        known = self._subkeys.get((key_id, start))
+        subkey, head = known or self._subkey(key_id, start), data[: _HEAD.size]
         try:
-            nonce = data[_HEAD.size - 8 : _HEAD.size] + _NONCE_REST
-            packed = subkey.decrypt(nonce, data[_HEAD.size :], data[: _HEAD.size])
+            packed = subkey.decrypt(head[-8:] + _NONCE_REST, data[_HEAD.size :], head)
         except InvalidTag:
             raise _invalid(
                 "its seal does not hold: it was changed, cut, or sealed under another key"
             ) from None
-        self._remember(key_id, start, subkey)  # only now: a forged start must not fill the memory
+        if known is None:
+            self._remember(key_id, start, subkey)  # only now: a forged start must not fill the memory
         return unpack(start, counter, packed)
 
     def _prepared(self, start: bytes) -> tuple[bytes, AESGCM]:
