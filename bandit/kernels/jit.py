@@ -17,6 +17,8 @@ from functools import cache, partial
 from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 import numba
+import numpy as np
+from numpy.typing import NDArray
 
 Arguments = tuple[Any, ...]
 Progress = Callable[[int, int, str], None]
@@ -96,30 +98,37 @@ def kernel(example: Callable[[], Arguments] | None = None) -> Callable[[F], F]:
     return decorate
 
 
-def bind(kernel: Callable[..., R], *arrays: object) -> Callable[..., R]:
+def bind(kernel: Callable[..., R], *arrays: NDArray[Any]) -> Callable[..., R]:
     """Return a kernel whose first arguments are these arrays, to be called with the rest of them.
 
     numba's dispatcher looks at the type of every argument at every call, for as long as handing them over
     takes. Here types are compared with the example's once, and calls go straight to the machine code. So
     arrays among the rest have to be of the example's types, which nobody looks at; numbers are converted.
-    Raises TypeError for arrays that are not of the example's types.
+    Raises TypeError for arrays that are not of the example's types, writable and in C order.
     """
-    entry_point, types = _entry(cast("Dispatcher", kernel))
-    found = tuple(map(numba.typeof, arrays))
-    if found != types[: len(found)]:
-        message = f"{kernel.__name__} was bound to {found}: expected {types[: len(found)]}"
+    entry_point, forms = _entry(cast("Dispatcher", kernel))
+    found = [_form(array) for array in arrays]
+    if found != forms[: len(found)]:
+        message = f"{kernel.__name__} was bound to {found}: expected {forms[: len(found)]}"
         raise TypeError(message)
     return partial(entry_point, *arrays)
 
 
+def _form(argument: object) -> tuple[object, ...]:
+    """Return what an array's type is: of what, of how many dimensions, whether writable and in C order."""
+    if not isinstance(argument, np.ndarray):
+        return ()
+    return argument.dtype, argument.ndim, argument.flags.carray
+
+
 @cache
-def _entry(dispatcher: Dispatcher) -> tuple[Callable[..., Any], Arguments]:
-    """Return a kernel's machine code for the types of its example, and these."""
-    example = next(entry.example for entry in _registry.values() if entry.dispatcher is dispatcher)
-    types = tuple(map(numba.typeof, example()))
+def _entry(dispatcher: Dispatcher) -> tuple[Callable[..., Any], list[tuple[object, ...]]]:
+    """Return a kernel's machine code for the types of its example, and the forms of that."""
+    arguments = next(entry.example for entry in _registry.values() if entry.dispatcher is dispatcher)()
+    types, forms = tuple(map(numba.typeof, arguments)), list(map(_form, arguments))
     if types not in dispatcher.overloads:
-        dispatcher(*example())
-    return dispatcher.overloads[types].entry_point, types
+        dispatcher(*arguments)
+    return dispatcher.overloads[types].entry_point, forms
 
 
 def compile_all(progress: Progress | None = None) -> int:
