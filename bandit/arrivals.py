@@ -80,9 +80,10 @@ class Arrivals:
         less than positive semi-definite.
         """
         held = self.moments[:, 0, 0].copy()  # the first column is always 1
-        grows = expected > held
+        rest = whole[:, 0, 0] - held
+        grows = (expected > held) & (rest > 0.0)
         left = np.divide(expected, held, out=np.ones_like(held), where=held > expected)
-        more = np.divide(expected - held, whole[:, 0, 0] - held, out=np.zeros_like(held), where=grows)
+        more = np.divide(expected - held, rest, out=np.zeros_like(held), where=grows)
         more = np.clip(more, 0.0, 1.0)
         self.moments *= np.where(grows, 1.0 - more, left)[:, None, None]
         for arm in np.flatnonzero(more):

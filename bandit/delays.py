@@ -72,7 +72,8 @@ class Curve:
         width = high_us - low_us
         spread = self._integral(high_us) - self._integral(low_us)
         at = np.interp((low_us + high_us) / 2.0, self.edges_us, self.arrived)
-        return np.divide(spread, width, out=at, where=width > 1.0)
+        mean = np.divide(spread, width, out=at, where=width > 1.0)
+        return np.asarray(np.clip(mean, 0.0, 1.0))  # a difference of integrals may round to just above 1
 
     def _integral(self, age_us: Floats) -> Floats:
         k = np.searchsorted(self.edges_us, age_us, side="right") - 1

@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bandit.arrivals import Arrivals
+from bandit.delays import DELAY_BINS, Curve, Delays
 from bandit.kernels.linear import MISSING
 from bandit.placement import PlacementState
 from bandit.policies.thompson import Thompson
+from bandit.recent import Recent
 from bandit.snapshot import read_snapshot
 from bandit.strata import Stratum
 from tests.core.snapshots import state_of, write_snapshot
@@ -186,6 +188,28 @@ def test_moments_grow_again_where_rewards_turn_out_slower() -> None:
             assert np.linalg.eigvalsh(whole - moments).min() >= -1e-9
     assert moments[0, 0] > 0.5 * state.tally.n[0]
     assert moments[1, 1] == pytest.approx(moments[0, 0] / 2, rel=0.1)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_has_arrived_is_never_more_than_all(seed: int) -> None:
+    """A mean of F rounds to no more than 1, so an arm whose rewards are in has nothing less than 0 to come.
+
+    Divided by the nothing that it holds, 5e-15 below 0 was minus infinity, and the arm's matrix no number.
+    """
+    rng = np.random.default_rng(seed)
+    window_us = int(rng.integers(HOUR, DAY))
+    curve = Curve.of(rng.random(DELAY_BINS) ** 9, window_us)
+    recent = Recent(2, window_us)
+    for time_us in (NOW - rng.integers(0, 2 * window_us, 200)).tolist():
+        recent.expose(int(rng.integers(2)), 1.0, time_us)
+    for age_us in range(0, 2 * window_us, window_us // 50):
+        missing = curve.missing(recent, NOW + age_us)
+        assert (missing >= 0.0).all()
+        arrivals = Arrivals(2, 1, Delays(window_us, 0, 0.0))
+        arrivals._rescale(missing, np.ones((2, 1, 1)))
+        arrivals._rescale(np.zeros(2), np.ones((2, 1, 1)))
+        arrivals._rescale(missing, arrivals.moments)
+        assert (arrivals.moments == 0.0).all()
 
 
 @given(
