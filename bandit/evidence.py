@@ -9,7 +9,7 @@ import numpy as np
 from bandit.hashing import BUCKETS
 from bandit.kernels import gate
 from bandit.kernels.jit import bind
-from bandit.measurement import OVERLAP_MIN, Estimate
+from bandit.measurement import ALIKE, OVERLAP_MIN, Estimate
 from bandit.sequences import Interval, Sequence
 from bandit.tally import Floats
 
@@ -83,7 +83,14 @@ class Evidence:
         n, total, between, floor = gate.combination(self.buckets, self.totals, of_mix, of_static)
         variance = max(between, floor) / n
         known = variance > 0.0 or self.totals[gate.R2] * n > self.totals[gate.R1] ** 2
+        if known and self._nothing(of_mix, of_static):
+            return Estimate(n, 0.0, 0.0)
         return Estimate(n, total / n, variance) if known and variance < math.inf else None
+
+    def _nothing(self, of_mix: float, of_static: float) -> bool:
+        """Whether this combination of the weights was rounding alone, in every decision."""
+        own = of_mix**2 * self.totals[gate.MIX_MIX] + of_static**2 * self.totals[gate.STATIC_STATIC]
+        return bool(own + 2.0 * of_mix * of_static * self.totals[gate.MIX_STATIC] < ALIKE * own)
 
     def interval(self, sequence: Sequence, of_mix: float, of_static: float) -> Interval | None:
         """Return the sequence's interval around that estimate; None as there."""

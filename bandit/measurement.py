@@ -26,6 +26,9 @@ from bandit.tally import Floats
 OVERLAP_MIN = 0.999
 """A policy whose pmf lies on arms that were never shown, by more than this allows, cannot be valued."""
 
+ALIKE = 1e-12
+"""Weights whose difference has less than this part of their squares differ by rounding, and not in truth."""
+
 ALARM_ALPHA = 1e-6
 """The probability of a false alarm about one policy's weights: with 5,000 of them, one in 200 fleets."""
 
@@ -215,7 +218,17 @@ class Measurement:
         n, total, between, floor = measure.contrast(self.buckets, self.totals, plus, minus)
         variance = max(between, floor) / n
         known = variance > 0.0 or self.totals[R2] * n > self.totals[R1] ** 2
+        if known and self._alike(plus, minus):
+            return Estimate(n, 0.0, 0.0)
         return Estimate(n, total / n, variance) if known else None
+
+    def _alike(self, plus: int, minus: int) -> bool:
+        """Whether two policies' importance weights have differed by rounding alone, in every decision."""
+        if minus == ALONE or plus >= self.policies:
+            return False
+        products = self.totals[POLICIES + 3 * self.policies :].reshape(self.policies, self.policies)
+        own = products[plus, plus] + products[minus, minus]
+        return bool(own - 2.0 * products[max(plus, minus), min(plus, minus)] < ALIKE * own)
 
 
 @cache

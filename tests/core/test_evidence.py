@@ -102,3 +102,12 @@ def test_without_overlap_there_is_no_number() -> None:
     huge = counted((0, 1e200, 1.0, True, 0.0, 1.0), (1, 1.0, 1.0, True, 0.0, 0.0))
     assert math.isinf(gate.combination(huge.buckets, huge.totals, 1.0, -1.0)[3])
     assert huge.estimate(1.0, -1.0) is None
+
+
+@pytest.mark.parametrize(("off", "nothing"), [(0.0, True), (-1e-15, True), (-1e-3, False)])
+def test_a_mixture_that_is_static_by_all_but_rounding_loses_nothing(off: float, nothing: bool) -> None:
+    """Else a gate that allows no loss would take it back for its last digits."""
+    made = [(i % BUCKETS, 1.0 + off, 1.0, i % 2 == 0, 0.0, float(i % 3 == 0)) for i in range(4_000)]
+    estimate = counted(*made).estimate(1.0, -1.0)
+    assert estimate is not None
+    assert ((estimate.mean, estimate.variance) == (0.0, 0.0)) is nothing

@@ -266,6 +266,21 @@ def test_nothing_seen_is_no_number() -> None:
     assert isinstance(measurement.value(0), Estimate)
 
 
+@pytest.mark.parametrize(("off", "alike"), [(0.0, True), (1e-15, True), (1e-3, False)])
+def test_what_differs_by_rounding_is_alike(off: float, alike: bool) -> None:
+    """A pmf that is static's but for its last digits earns 0 more for certain, and not 1e-16 that pay."""
+    measurement = Measurement.zeros(2, 2)
+    for i in range(400):
+        mine = np.array([0.25, 0.25 * (1.0 + off)])
+        take(measurement, Made(i % BUCKETS, mine, 0.25, np.ones(2), 0, 1.0, (float(i % 3 == 0),)))
+    uplift, other = measurement.uplift(1), measurement.difference(0, 1)
+    assert uplift is not None
+    assert other is not None
+    assert ((uplift.mean, uplift.variance) == (0.0, 0.0)) is alike
+    assert ((other.mean, other.variance) == (0.0, 0.0)) is alike
+    assert measurement.value(1) == pytest.approx(measurement.value(0), rel=0.01)
+
+
 def test_the_effective_size_by_hand() -> None:
     """Weights 1 and 3: (1 + 3)² / (1 + 9)."""
     measurement = Measurement.zeros(2, 2)
