@@ -27,11 +27,11 @@ class Unit(NamedTuple):
 
     def value(self, number: float) -> str:
         """Return what something earns: `0.1139`."""
-        return f"{number:,.{self.decimals}f}"
+        return f"{self._rounded(number):,.{self.decimals}f}"
 
     def gain(self, number: float) -> str:
         """Return what something earns more than another: `+0.0811`."""
-        return f"{number:+,.{self.decimals}f}"
+        return f"{self._rounded(number):+,.{self.decimals}f}"
 
     def span(self, interval: pb.Interval) -> str:
         """Return where a value's interval lies: `0.0979 to 0.1299`."""
@@ -40,6 +40,10 @@ class Unit(NamedTuple):
     def gain_span(self, interval: pb.Interval) -> str:
         """Return where a gain's interval lies: `+0.0636 to +0.0987`."""
         return f"{self.gain(interval.low)} to {self.gain(interval.high)}"
+
+    def _rounded(self, number: float) -> float:
+        """Return a number as it is written: never -0."""
+        return round(number, self.decimals) + 0.0
 
 
 def share(part: float) -> str:

@@ -86,3 +86,9 @@ def test_every_policy_has_a_band_that_is_seen_whole() -> None:
             day.policies[number].uplift.CopyFrom(interval(0.0, width))
     scale, last = uplift_scale(report), report.days[-1].policies[3].uplift
     assert scale.low < last.low < last.high < scale.high
+
+
+def test_nothing_is_no_less_than_nothing() -> None:
+    """What rounds to 0 has no minus."""
+    assert (Unit(4).value(-0.00004), Unit(4).gain(-0.00004)) == ("0.0000", "+0.0000")
+    assert (Unit(4).gain(-0.00006), Unit(0).value(-1234.5)) == ("-0.0001", "-1,234")
