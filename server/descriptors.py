@@ -53,7 +53,7 @@ class ReservedFiles(Files):
 
     def fsync_dir(self, folder: Path) -> None:
         """Have the disk hold the folder's names."""
-        descriptor = self.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        descriptor = self._surely(os.open, folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(descriptor)
         finally:
