@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import msgpack
 import numpy as np
 
+from bandit.limits import NAME_BYTES_MAX
 from bandit.tally import Floats
 
 INT64_MAX = 2**63 - 1
@@ -53,6 +54,14 @@ class Fields:
         if not isinstance(data, dict):
             raise SectionError(where, "its bytes", "one map of msgpack", shown(data))
         return cls(where, data)
+
+    @classmethod
+    def of_kind(cls, where: str, payload: bytes, kind: str) -> "Fields":
+        """Return the fields of a payload that is one map, whose field `kind` says this."""
+        fields = cls.unpack(where, payload)
+        if (found := fields.text("kind", NAME_BYTES_MAX)) != kind:
+            raise fields.refuse("kind", repr(kind), found)
+        return fields
 
     def refuse(self, key: str, expected: str, found: object) -> SectionError:
         """Return the refusal of a field."""

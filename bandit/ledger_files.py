@@ -16,6 +16,7 @@ import numpy as np
 
 from bandit import limits
 from bandit.files import Files, write_all
+from bandit.footer import Listed
 from bandit.frames import frame
 from bandit.ledger import Ledger
 from bandit.ledger_entries import ENTRY_BYTES, Place
@@ -32,7 +33,6 @@ from bandit.ledger_reader import (
     notes_of,
     rows_of,
 )
-from bandit.sections import Listed
 
 _BLOCK_ENTRIES = 6000
 """Of a frame: its CRC takes a fifth of a millisecond, for which no other thread runs."""

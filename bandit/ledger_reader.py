@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from bandit import limits
 from bandit.corruption import CorruptFile, NewerFormat
+from bandit.footer import Listed
 from bandit.frames import FRAME_BYTES, HEADER_BYTES
 from bandit.kernels.crc import FULL, crc32c, scan
 from bandit.kernels.entries import HEAD, KIND_BITS, WORDS, Rows
 from bandit.ledger_entries import ENTRY_BYTES, BadEntry, Place, changes
-from bandit.sections import Listed
 
 MAGIC = b"BANDITL"
 VERSION = 1

@@ -22,10 +22,11 @@ import numpy as np
 from bandit.corruption import CorruptFile, NewerFormat
 from bandit.fields import SectionError
 from bandit.files import Files, write_all
+from bandit.footer import Footer
 from bandit.frames import FRAME_BYTES, frame
+from bandit.head import Head, unpack_head
 from bandit.kernels.crc import FULL, crc32c, scan
 from bandit.limits import SNAPSHOT_PAYLOAD_BYTES_MAX
-from bandit.sections import Footer, Head, unpack_head
 
 MAGIC = b"BANDITS"
 VERSION = 1

@@ -15,6 +15,7 @@ from bandit import recovery
 from bandit.corruption import NewerFormat
 from bandit.fields import SectionError
 from bandit.files import Files
+from bandit.footer import Listed
 from bandit.frames import CorruptJournal, Position, Torn
 from bandit.journal_reader import Reader, cut_tail, read, segments
 from bandit.ledger import Ledger
@@ -22,7 +23,7 @@ from bandit.ledger_files import LedgerFiles
 from bandit.ledger_reader import CorruptLedger
 from bandit.recovery import Action, Snapshots, Tail
 from bandit.replay import Replay, ReplayError
-from bandit.sections import Listed, restored, unpack_placement
+from bandit.sections import restored, unpack_placement
 from bandit.snapshot import CorruptSnapshot, read_snapshot, snapshots
 from bandit.state import State
 from server import collector

@@ -16,12 +16,14 @@ from typing import NamedTuple
 from bandit.checks import journal_full
 from bandit.config import ConfigError, Problem
 from bandit.files import NO_SPACE, Files
+from bandit.footer import Footer
+from bandit.head import pack_head
 from bandit.journal import Allocation, Journal, JournalFull, Sync, trim
 from bandit.journal_reader import segments
 from bandit.limits import JOURNAL_SEGMENT_BYTES
 from bandit.record_codec import encode
 from bandit.records import Configured, Record
-from bandit.sections import Footer, pack_head, pack_placement
+from bandit.sections import pack_placement
 from bandit.snapshot import SnapshotWriter, snapshots
 from bandit.state import State
 from server.descriptors import NONE_LEFT, ReservedFiles

@@ -5,11 +5,12 @@ from functools import partial
 from pathlib import Path
 
 from bandit.config import format_bytes
+from bandit.footer import Listed
 from bandit.journal_reader import SYNCED
 from bandit.ledger import Ledger
 from bandit.ledger_files import LedgerFiles
 from bandit.ledger_reader import CorruptLedger, readable
-from bandit.sections import Listed, restored, unpack_placement
+from bandit.sections import restored, unpack_placement
 from bandit.snapshot import read_snapshot, snapshots
 from server import keys
 from server.inspection.files import KEPT_ASIDE, listed

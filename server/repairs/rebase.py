@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bandit.files import Files
+from bandit.footer import Footer, Listed
 from bandit.frames import CorruptJournal
+from bandit.head import pack_head
 from bandit.journal_reader import read
 from bandit.ledger import Ledger
 from bandit.ledger_files import LedgerFiles
 from bandit.ledger_reader import readable
 from bandit.replay import Replay, ReplayError
-from bandit.sections import Footer, Listed, pack_head, pack_placement, restored, unpack_placement
+from bandit.sections import pack_placement, restored, unpack_placement
 from bandit.snapshot import Snapshot, SnapshotWriter
 from server.inspection.outlook import UNBOUNDED
 from server.recovery import Folders, boot_id

@@ -9,9 +9,11 @@ from pathlib import Path
 from bandit.corruption import NewerFormat
 from bandit.fields import SectionError
 from bandit.files import Files
+from bandit.footer import Footer
+from bandit.head import pack_head
 from bandit.ledger import Ledger
 from bandit.placement import PlacementState
-from bandit.sections import Footer, pack_head, pack_placement, restored, unpack_placement
+from bandit.sections import pack_placement, restored, unpack_placement
 from bandit.snapshot import CorruptSnapshot, SnapshotWriter, name_of, read_snapshot
 from bandit.state import State
 from server.data_dir import held

@@ -7,9 +7,11 @@ import numpy as np
 
 from bandit.config import column_names
 from bandit.files import Files
+from bandit.footer import Footer, Listed
+from bandit.head import pack_head
 from bandit.ledger import Ledger
 from bandit.ramp import RampStatus
-from bandit.sections import Footer, Listed, pack_head, pack_placement, restored, unpack_placement
+from bandit.sections import pack_placement, restored, unpack_placement
 from bandit.snapshot import Snapshot, SnapshotWriter
 from bandit.state import State
 from tests.core.world import DAY, HOUR, World, hero, simple

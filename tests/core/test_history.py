@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 
 from bandit.fields import SectionError
+from bandit.head import pack_head, unpack_head
 from bandit.history import DAY_US
 from bandit.limits import HISTORY_DAYS_MAX
 from bandit.measurement import Estimate
 from bandit.measuring import Measuring
 from bandit.records import Decided, Exposed, Rewarded
 from bandit.report import Report, report
-from bandit.sections import pack_head, pack_placement, unpack_head, unpack_placement
+from bandit.sections import pack_placement, unpack_placement
 from tests.core.world import DAY, HOUR, Document, World, hero, simple
 
 SCOPED: Document = hero(

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from bandit import ledger_files
 from bandit.corruption import NewerFormat
+from bandit.footer import Listed
 from bandit.ledger import Ledger, decision_key
 from bandit.ledger_files import LedgerFiles
 from bandit.ledger_reader import CorruptLedger, readable
 from bandit.limits import LEDGER_BYTES_MAX
-from bandit.sections import Listed
 from tests.core.journals import hex_of_the_page, slow_crc32c
 from tests.core.test_ledger_news import GOOD, OPERATIONS, Operation, content, entry, run
 from tests.core.world import DAY, HOUR, NOW

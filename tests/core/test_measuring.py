@@ -8,9 +8,10 @@ import pytest
 
 from bandit.decision import Decision
 from bandit.fields import SectionError
+from bandit.head import pack_head, unpack_head
 from bandit.measuring import Measuring, key_of
 from bandit.records import Decided, Exposed, Rewarded
-from bandit.sections import pack_head, pack_placement, unpack_head, unpack_placement
+from bandit.sections import pack_placement, unpack_placement
 from tests.core.test_apply import lived
 from tests.core.world import DAY, SECOND, Document, World, decision, hero, simple
 

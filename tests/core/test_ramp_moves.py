@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 import pytest
 
 from bandit.errors import BanditError, Reason
+from bandit.head import pack_head, unpack_head
 from bandit.ramp import MOVES_KEPT, RampStatus
-from bandit.sections import pack_head, pack_placement, unpack_head, unpack_placement
+from bandit.sections import pack_placement, unpack_placement
 from tests.core.world import DAY, NOW, Kept, World, simple, snapshot
 
 RAMP = {"policies": {"t": 1.0}, "from": 0.1, "to": 0.6, "over": "10d"}

@@ -11,19 +11,12 @@ import pytest
 
 from bandit.apply import apply
 from bandit.config import column_names
+from bandit.fields import SectionError
+from bandit.footer import Footer, Listed
+from bandit.head import Head, pack_head, unpack_head
 from bandit.ledger import Ledger
 from bandit.records import Configured, Decided
-from bandit.sections import (
-    Footer,
-    Head,
-    Listed,
-    SectionError,
-    pack_head,
-    pack_placement,
-    restored,
-    unpack_head,
-    unpack_placement,
-)
+from bandit.sections import pack_placement, restored, unpack_placement
 from bandit.snapshot import read_snapshot
 from bandit.state import State
 from tests.core.snapshots import LISTED, WORLDS, everything, forgetting, migrated, state_of, write_snapshot

@@ -11,8 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bandit.fields import SectionError
+from bandit.footer import Footer
+from bandit.head import pack_head, unpack_head
 from bandit.measuring import Measuring
-from bandit.sections import Footer, SectionError, pack_head, pack_placement, unpack_head, unpack_placement
+from bandit.sections import pack_placement, unpack_placement
 from tests.core.snapshots import LISTED, migrated
 from tests.core.world import World, simple
 

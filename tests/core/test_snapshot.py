@@ -11,8 +11,10 @@ import pytest
 
 from bandit.apply import apply
 from bandit.corruption import NewerFormat
+from bandit.footer import Footer, Listed
+from bandit.head import pack_head
 from bandit.records import Configured, Decided, Rewarded, Started, StratumOpened
-from bandit.sections import Footer, Listed, pack_head, pack_placement, unpack_placement
+from bandit.sections import pack_placement, unpack_placement
 from bandit.snapshot import (
     VERSION,
     CorruptSnapshot,

@@ -8,9 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bandit.apply import apply
+from bandit.footer import Footer
+from bandit.head import pack_head
 from bandit.ledger import Ledger
 from bandit.records import Configured, GateLooked, RampMoved, Record, Started, StratumOpened
-from bandit.sections import Footer, pack_head, pack_placement, restored, unpack_placement
+from bandit.sections import pack_placement, restored, unpack_placement
 from bandit.snapshot import SnapshotWriter, read_snapshot
 from bandit.state import State
 from tests.core.snapshots import GATED, traffic

@@ -3,12 +3,14 @@
 from pathlib import Path
 
 from bandit.engine import Engine
+from bandit.footer import Footer
+from bandit.head import pack_head
 from bandit.journal import Journal
 from bandit.ledger import Ledger
 from bandit.ledger_files import LedgerFiles
 from bandit.record_codec import encode
 from bandit.records import Record
-from bandit.sections import Footer, pack_head, pack_placement
+from bandit.sections import pack_placement
 from bandit.snapshot import SnapshotWriter
 from bandit.state import State
 from tests.core.world import KEYS, NOW, START, Document, Kept, World, config
