@@ -8,12 +8,12 @@ import numpy as np
 from bandit.arrivals import Arrivals
 from bandit.config import Placement
 from bandit.delays import DELAY_BINS
-from bandit.fields import Fields
+from bandit.fields import Fields, pack_doubles
 from bandit.kernels.recent import BINS, ROWS
 from bandit.limits import EVENTS_MAX
 from bandit.recent import Recent
 from bandit.tally import Tally
-from bandit.tally_codec import pack_doubles, pack_triangles, read_triangles
+from bandit.tally_codec import pack_triangles, read_triangles
 
 _ROWS = ("n", "t", "r1", "r2")
 
@@ -23,11 +23,12 @@ def pack_recent(where: str, recent: Recent | None) -> dict[str, object]:
     if recent is None or not recent.newest:
         return {}
     rows = recent.in_order()
-    first = min(np.flatnonzero(rows.any(axis=(0, 2))).tolist(), default=BINS)
+    held = np.asarray(rows.any(axis=2)).tolist()
+    first = min((bins.index(True) for bins in held if any(bins)), default=BINS)
     fields = {
         name: pack_doubles(where, f"recent.{name}", row[first:])
-        for name, row in zip(_ROWS, rows, strict=True)
-        if row.any()
+        for name, row, bins in zip(_ROWS, rows, held, strict=True)
+        if any(bins)
     }
     return {"recent": {"newest": recent.newest, "bins": BINS - first} | fields}
 

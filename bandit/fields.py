@@ -1,6 +1,7 @@
 """Maps of msgpack that come from outside: every field is checked when it is asked for, or named as wrong.
 
-A snapshot's sections are such maps (docs/format.md). What is read allocates in proportion to its bytes.
+A snapshot's sections are such maps (docs/format.md). What is read allocates in proportion to its bytes: for
+one at most sixteen.
 """
 
 from collections.abc import Mapping
@@ -8,6 +9,7 @@ from collections.abc import Mapping
 import msgpack
 import numpy as np
 
+from bandit.kernels.doubles import NOT_FINITE, trim, untrim
 from bandit.limits import NAME_BYTES_MAX
 from bandit.tally import Floats
 
@@ -16,7 +18,7 @@ _ARRAY_MAX = 1024
 """Entries of a msgpack array, which is allocated before its entries are seen. What may be longer is a map."""
 _SHOWN = 60
 """Characters of a wrong value in a message."""
-_DOUBLE = np.dtype("<f8")
+_DOUBLE, _WORD = np.dtype("<f8"), np.dtype("<u8")
 
 
 class SectionError(ValueError):
@@ -32,6 +34,31 @@ def pack(fields: Mapping[str, object]) -> bytes:
     """Return a map as msgpack."""
     packed: bytes = msgpack.packb(fields)
     return packed
+
+
+def pack_doubles(where: str, field: str, values: Floats) -> bytes:
+    """Return doubles as binary data, whatever their shape: trimmed, unless that is no shorter.
+
+    Raises SectionError for one that is not finite: no reader takes that.
+    """
+    count = values.size
+    data = np.zeros(count + count // 16 + 2, _WORD)
+    size = trim(values.ravel(), data)
+    if size == NOT_FINITE:
+        raise SectionError(where, field, "finite numbers", f"{values[~np.isfinite(values)][0]}")
+    if size >= _DOUBLE.itemsize * count:
+        return values.astype(_DOUBLE, copy=False).tobytes()
+    return data[: size // 8 + 1].tobytes()[:size]
+
+
+def _doubles(data: bytes, size: int) -> Floats | None:
+    """Return `size` doubles as a new array; None: these bytes are not so many."""
+    if len(data) == _DOUBLE.itemsize * size:
+        return np.frombuffer(data, _DOUBLE).astype(np.float64)
+    if not (size + 1) // 2 <= len(data) < _DOUBLE.itemsize * size:
+        return None
+    words = np.empty(size, np.uint64)
+    return words.view(np.float64) if untrim(np.frombuffer(data, np.uint8), words) else None
 
 
 class Fields:
@@ -131,10 +158,10 @@ class Fields:
     def doubles(self, key: str, size: int, *, low: float = -np.inf) -> Floats:
         """Return `size` finite doubles, none below `low`, as a new array (size,) float64."""
         data = self.binary(key)
-        if len(data) != _DOUBLE.itemsize * size:
+        values = _doubles(data, size)
+        if values is None:
             raise self.refuse(key, f"{size} doubles", data)
-        values = np.frombuffer(data, _DOUBLE).astype(np.float64)
-        if not np.isfinite(values).all() or (values < low).any():
+        if not np.isfinite(values).all() or (low > -np.inf and (values < low).any()):
             wrong = float(values[~(np.isfinite(values) & (values >= low))][0])
             raise self.refuse(key, "finite numbers" if low < 0.0 else f"finite numbers from {low} on", wrong)
         return values

@@ -2,11 +2,10 @@
 
 from bandit.config import Placement
 from bandit.evidence import Evidence
-from bandit.fields import Fields
+from bandit.fields import Fields, pack_doubles
 from bandit.gate import GateState, Look, gate_of
 from bandit.limits import SENTENCE_BYTES_MAX
 from bandit.sequences import Interval
-from bandit.tally_codec import pack_doubles
 
 _TIMES = ("since_us", "checkpoint_us", "week_us", "due_us")
 _PERIODS = ("older", "week", "young")

@@ -145,7 +145,7 @@ class History:
 
     def restore(self, number: int, share: float, sums: Floats, uplifts: Floats) -> None:
         """Put back a day, later than those that are there."""
-        self._days[number] = Day(np.array(sums), share, array("d", uplifts))
+        self._days[number] = Day(np.array(sums), share, array("d", uplifts.tobytes()))
         self._began_us, self._ended_us = number * DAY_US, (number + 1) * DAY_US
         self._share = share
 

@@ -4,12 +4,11 @@ Neither is there before it says something, so that a placement that nobody visit
 """
 
 from bandit.config import Placement
-from bandit.fields import Fields
+from bandit.fields import Fields, pack_doubles
 from bandit.gate_codec import pack_gate, read_gate
 from bandit.measurement import Measurement
 from bandit.measuring import Epoch, Measuring
 from bandit.ramp import Move, RampClock, RampStatus
-from bandit.tally_codec import pack_doubles
 
 _MEASURED = ("buckets", "totals", "events")
 

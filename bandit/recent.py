@@ -43,8 +43,10 @@ class Recent:
         """Return the rows as they are when `newest` is the latest bin (None: its own), the oldest first."""
         oldest = (self.newest + 1) % BINS
         passed = min((newest or self.newest) - self.newest, BINS)
-        kept = np.concatenate((self.rows[:, oldest:], self.rows[:, :oldest]), axis=1)[:, passed:]
-        return np.concatenate((kept, np.zeros((ROWS, passed, self.arms))), axis=1)
+        rows = np.concatenate((self.rows[:, oldest:], self.rows[:, :oldest]), axis=1)
+        if not passed:
+            return rows
+        return np.concatenate((rows[:, passed:], np.zeros((ROWS, passed, self.arms))), axis=1)
 
     def fill(self, newest: int, rows: Floats) -> None:
         """Take over rows whose bins are in order, the last one being `newest`."""

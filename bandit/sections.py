@@ -12,7 +12,7 @@ import numpy as np
 from bandit.arrivals_codec import pack_arrivals, read_arrivals
 from bandit.config import ArmState, Placement, column_names
 from bandit.config.canonical import SCHEMA_ID_BYTES
-from bandit.fields import Fields, SectionError, pack
+from bandit.fields import Fields, SectionError, pack, pack_doubles
 from bandit.head import Head
 from bandit.history_codec import pack_history, read_history
 from bandit.ledger import Ledger
@@ -22,7 +22,7 @@ from bandit.ramp_codec import pack_clock, pack_measuring, read_clock, read_measu
 from bandit.state import State
 from bandit.strata_codec import pack_strata, read_strata
 from bandit.tally import Forgetting
-from bandit.tally_codec import pack_doubles, pack_tally, read_tally
+from bandit.tally_codec import pack_tally, read_tally
 
 PLACEMENT = "placement"
 """Value of the field `kind`."""
@@ -75,10 +75,10 @@ def unpack_placement(payload: bytes, head: Head) -> tuple[PlacementState, int]:
     if schema_id != head.placements[name]:
         raise fields.refuse("schema", f"{head.placements[name].hex()}, as in the head", schema_id.hex())
     config = head.schemas[schema_id]
-    arms = [arm.id for arm in config.arms]
+    arms, columns = [arm.id for arm in config.arms], list(column_names(config))
     fields.exactly("arms", arms)
-    fields.exactly("columns", list(column_names(config)))
-    tally = read_tally(fields.inner("tally"), len(arms), len(column_names(config)))
+    fields.exactly("columns", columns)
+    tally = read_tally(fields.inner("tally"), len(arms), len(columns))
     placement = PlacementState(
         config,
         fields.time_us("born_us"),

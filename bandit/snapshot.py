@@ -29,7 +29,8 @@ from bandit.kernels.crc import FULL, crc32c, scan
 from bandit.limits import SNAPSHOT_PAYLOAD_BYTES_MAX
 
 MAGIC = b"BANDITS"
-VERSION = 1
+VERSION = 2
+"""What is written. Version 1, which is read as well, has no trimmed doubles."""
 HEADER_BYTES = 32
 """Bytes of a snapshot before its first frame, in every version."""
 
@@ -212,8 +213,8 @@ def _read_header(path: str, data: bytes) -> int:
         raise CorruptSnapshot(path, 0, f"a header whose CRC is {crc:#010x}", f"one of {computed:#010x}")
     if version > VERSION:
         raise NewerFormat(path, "snapshot", version, VERSION)
-    if version != VERSION:
-        raise CorruptSnapshot(path, 7, f"version {VERSION}", f"version {version}")
+    if version < 1:
+        raise CorruptSnapshot(path, 7, f"version 1 to {VERSION}", f"version {version}")
     if Path(path).name != name_of(sequence):
         raise CorruptSnapshot(path, 8, "the sequence number of its name", f"{sequence}")
     return int(crc)

@@ -3,13 +3,12 @@
 A is symmetric to the last bit, since float32s multiply exactly in float64: its upper triangle is enough.
 """
 
-import math
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bandit.fields import Fields, SectionError
+from bandit.fields import Fields, pack_doubles
 from bandit.tally import Floats, Tally
 
 _SUMS = ("n", "r1", "r2")
@@ -33,13 +32,6 @@ def pack_sums(where: str, tally: Tally) -> dict[str, bytes]:
     """Return the fields of a tally without columns. Raises SectionError for a sum that is not finite."""
     sums = zip(_SUMS, tally.sums, strict=True)
     return {name: pack_doubles(where, name, values) for name, values in sums}
-
-
-def pack_doubles(where: str, field: str, values: Floats) -> bytes:
-    """Return doubles, little-endian. Raises SectionError for one that is not finite: no reader takes that."""
-    if not math.isfinite(values.sum()) and not np.isfinite(values).all():  # one reduction is half the time
-        raise SectionError(where, field, "finite numbers", f"{values[~np.isfinite(values)][0]}")
-    return values.astype("<f8", copy=False).tobytes()
 
 
 def read_tally(fields: Fields, arms: int, columns: int) -> Tally:

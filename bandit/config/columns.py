@@ -7,7 +7,7 @@ number    history history=(missing)
 boolean   returning returning=(missing)
 """
 
-from collections.abc import Iterator
+from itertools import chain
 
 from bandit.config.model import Feature, FeatureKind, Placement
 
@@ -25,7 +25,7 @@ def columns(placement: Placement) -> int:
 
 def column_names(placement: Placement) -> tuple[str, ...]:
     """Return the name of every column, unique, in the order of x."""
-    return ("bias", *(name for feature in placement.features for name in _names(feature)))
+    return ("bias", *chain.from_iterable(map(_names, placement.features)))
 
 
 def columns_of(feature: Feature) -> int:
@@ -39,12 +39,12 @@ def columns_of(feature: Feature) -> int:
             return 2
 
 
-def _names(feature: Feature) -> Iterator[str]:
+def _names(feature: Feature) -> list[str]:
     match feature.kind:
         case FeatureKind.CATEGORY:
-            yield from (f"{feature.name}={value}" for value in (*feature.values, OTHER))
+            names = [f"{feature.name}={value}" for value in (*feature.values, OTHER)]
         case FeatureKind.HASHED:
-            yield from (f"{feature.name}#{bucket}" for bucket in range(feature.buckets))
+            names = [f"{feature.name}#{bucket}" for bucket in range(feature.buckets)]
         case _:
-            yield feature.name
-    yield f"{feature.name}={MISSING}"
+            names = [feature.name]
+    return [*names, f"{feature.name}={MISSING}"]

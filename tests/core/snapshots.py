@@ -1,6 +1,8 @@
 """Snapshots for tests: states that have seen everything, written and read back."""
 
+import struct
 from collections.abc import Callable, Iterator
+from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +12,12 @@ from bandit.files import Files
 from bandit.footer import Footer, Listed
 from bandit.head import pack_head
 from bandit.ledger import Ledger
+from bandit.placement import PlacementState
 from bandit.ramp import RampStatus
 from bandit.sections import pack_placement, restored, unpack_placement
 from bandit.snapshot import Snapshot, SnapshotWriter
 from bandit.state import State
+from bandit.tally import Floats
 from tests.core.world import DAY, HOUR, World, hero, simple
 
 LISTED = (
@@ -165,4 +169,52 @@ def described(found: Snapshot) -> Iterator[str]:
             yield f"{name} {arm.id}: b {tally.b[k].tolist()}"
             for i, column in enumerate(column_names(placement.config)):
                 yield f"{name} {arm.id}: A {column} {tally.A[k, i].tolist()}"
+        yield from (f"{name} {line}" for line in described_days(placement))
+        yield from (f"{name} {line}" for line in described_sums(placement))
     yield f"{found.footer}"
+
+
+def described_days(placement: PlacementState) -> Iterator[str]:
+    """Say what the ramp and its gate came to, and what happened day by day."""
+    if (clock := placement.ramp_clock).moves:
+        yield f"ramp {clock.status} for {clock.ran_us} until {clock.marked_us}: {clock.moves}"
+    if (gate := placement.gate) is not None:
+        times = gate.since_us, gate.checkpoint_us, gate.week_us, gate.week_number, gate.due_us
+        yield f"gate {times}, allowed {gate.allowed}: {gate.look}"
+    for number, day in placement.history.days.items():
+        yield f"day {number} at {day.share}: {day.sums.tolist()}, {day.uplifts.tolist()}"
+    if placement.history.days:
+        yield f"shown {placement.history.shown.tolist()}"
+
+
+def described_sums(placement: PlacementState) -> Iterator[str]:
+    """Say what was measured, and what is still expected: of large arrays only a digest."""
+    if (epoch := placement.measuring.epoch).began_us:
+        said = [digest(array) for array in epoch.measurement.arrays()]
+        yield f"measured {epoch.key.hex()} since {epoch.began_us}: {said}"
+    if (gate := placement.gate) is not None:
+        periods = gate.older, gate.week, gate.young
+        yield f"gate {[digest(array) for period in periods for array in period.arrays()]}"
+    if (arrivals := placement.arrivals) is not None and arrivals.due_us:
+        delays = arrivals.delays
+        times = delays.since_us, arrivals.due_us, arrivals.fresh
+        yield f"arrivals {times}: {delays.uncounted}, {delays.counts.tolist()}, {digest(delays.credits)}"
+        rings = [arrivals.others, *(stratum.recent for stratum in placement.strata if stratum.recent)]
+        yield f"recent {[(ring.newest, digest(ring.rows)) for ring in rings]}, A {digest(arrivals.moments)}"
+
+
+def doubles_of(data: bytes, count: int) -> list[float]:
+    """Read so many doubles from binary data, in plain Python, as docs/format.md describes them."""
+    if len(data) != 8 * count:
+        codes = [data[i // 2] >> 4 * (i % 2) & 15 for i in range(count)]
+        kept, data = data[(count + 1) // 2 :], b""
+        for code in codes:
+            size, first = (code, b"") if code <= 8 else (code - 8, b"\x40")
+            data, kept = data + (kept[:size] + first).rjust(8, b"\0"), kept[size:]
+        assert kept == b""
+    return list(struct.unpack(f"<{count}d", data))
+
+
+def digest(array: Floats) -> str:
+    """Something that another bit anywhere changes."""
+    return blake2b(array.tobytes(), digest_size=8).hexdigest()

@@ -5,8 +5,9 @@ import re
 import pytest
 
 from bandit.gate import Verdict
+from bandit.head import pack_head, unpack_head
 from bandit.ramp import RampStatus
-from bandit.sections import pack_head, pack_placement, unpack_head, unpack_placement
+from bandit.sections import pack_placement, unpack_placement
 from tests.core.test_gate import GATED, campaign, gated, status
 from tests.core.world import DAY, HOUR, World
 

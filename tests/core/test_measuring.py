@@ -230,9 +230,12 @@ def test_what_was_measured_is_kept_and_checked() -> None:
     assert all(map(np.array_equal, epoch.measurement.arrays(), held.measurement.arrays()))
     sums = held.measurement.totals.tobytes()
     for wrong in (b"\xff" * len(sums), sums[:-8] + struct.pack("<d", float("inf"))):
+        changed = msgpack.unpackb(payload)
+        changed["measured"]["totals"] = wrong
         with pytest.raises(SectionError, match="totals: expected finite numbers"):
-            unpack_placement(payload.replace(sums, wrong), head)
-    shorter = msgpack.unpackb(payload)
-    shorter["measured"]["buckets"] = shorter["measured"]["buckets"][:-8]
-    with pytest.raises(SectionError, match="buckets: expected 5376 doubles"):
-        unpack_placement(msgpack.packb(shorter), head)
+            unpack_placement(msgpack.packb(changed), head)
+    for size in (-8, -1):
+        shorter = msgpack.unpackb(payload)
+        shorter["measured"]["buckets"] = shorter["measured"]["buckets"][:size]
+        with pytest.raises(SectionError, match="buckets: expected 5376 doubles"):
+            unpack_placement(msgpack.packb(shorter), head)

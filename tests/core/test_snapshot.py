@@ -173,7 +173,7 @@ def test_a_footer_is_read_alone(tmp_path: Path) -> None:
         path.write_bytes(damaged)
         with pytest.raises(CorruptSnapshot, match=str(path)):
             read_footer(path)
-    path.write_bytes(file_of([b"who knows"], version=2))
+    path.write_bytes(file_of([b"who knows"], version=VERSION + 1))
     with pytest.raises(NewerFormat):
         read_footer(path)
 
@@ -207,11 +207,11 @@ def test_a_header_of_another_file_is_noticed(tmp_path: Path) -> None:
 def test_a_newer_version_is_said_to_be_newer(tmp_path: Path) -> None:
     """Its header has a right CRC. A version that never was is damage."""
     path = tmp_path / name_of(5)
-    path.write_bytes(file_of([b"who knows"], version=2))
+    path.write_bytes(file_of([b"who knows"], version=3))
     with pytest.raises(NewerFormat) as newer:
         read_snapshot(path)
-    assert (newer.value.path, newer.value.version) == (str(path), 2)
-    assert "version 2 of the snapshot's format, this program knows 1: start the version of" in str(
+    assert (newer.value.path, newer.value.version) == (str(path), 3)
+    assert "version 3 of the snapshot's format, this program knows 2: start the version of" in str(
         newer.value
     )
     assert refusal_of(tmp_path, file_of([b"who knows"], version=0)).offset == 7

@@ -234,13 +234,13 @@ def test_what_a_newer_version_wrote_is_not_touched(data: Path, kind: str) -> Non
     for path in (data / kind).iterdir():
         if path.suffix in {".snapshot", ".journal", ".ledger"}:
             header = bytearray(path.read_bytes()[:32])
-            header[7] = 2
+            header[7] = 3
             header[28:] = crc32c(np.frombuffer(header[:28], np.uint8)).to_bytes(4, "little")
             path.write_bytes(header + path.read_bytes()[32:])
     before = contents(data)
     code, said = invoke("repair", data, "--yes")
     assert code == ExitCode.DATA
-    assert re.search(r"version 2 of the .*or a later one", said)
+    assert re.search(r"version 3 of the .*or a later one", said)
     assert contents(data) == before
     code, said = invoke("verify", data)
     assert code == ExitCode.DATA
