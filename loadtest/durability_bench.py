@@ -20,7 +20,8 @@ import numpy as np
 
 from bandit.kernels.jit import compile_all
 from loadtest.durability_replay import replay_round
-from loadtest.durability_snapshots import Quantiles, Snapshots, logged
+from loadtest.durability_season import section_after_a_season
+from loadtest.durability_snapshots import Quantiles, Snapshots, config, logged
 from loadtest.transport_bench import MANY, SHAPES, WARM_UP_CALLS, Bench, Measured
 from loadtest.transport_load import frame, need_h2load, run
 from loadtest.transport_subjects import cores, on_core, request, sidecar
@@ -30,6 +31,8 @@ JOURNALED, UNJOURNALED = ("server",), ("loadtest.durability_unjournaled",)
 REPLAYS, LOADS = 3, 5
 """Rounds of what needs fewer: its spread is small, or it takes seconds."""
 MEGABYTE = 1_000_000
+SEASON = {"from": 0.2, "over": "60d", "gate": {"min_exposures": 100}}
+"""A ramp that has somewhere to go."""
 TIMED_S = 1.0
 
 
@@ -104,6 +107,8 @@ def snapshots(folder: Path, server_core: int, rounds: int) -> Iterator[Verdict]:
             f"{subject.bytes / MEGABYTE:.1f} MB."
         )
     yield Verdict("MB of that snapshot", [subject.bytes / MEGABYTE], 150.0, at_most=True)
+    grown = section_after_a_season(config(1, **SEASON)) * subject.placements / MEGABYTE
+    yield Verdict("MB of as many sections after 100 days under a gate", [grown], 150.0, at_most=True)
     with on_core(server_core):
         rates = [subject.loaded_per_s() for _ in range(LOADS)]
     yield Verdict("placements loaded a second", rates, 200.0, at_most=False)

@@ -46,14 +46,17 @@ class Quantiles(NamedTuple):
     max: float
 
 
-def config(placements: int) -> dict[str, object]:
-    """Placements alike, each with a context-free and a linear policy that serve everyone in turn."""
+def config(placements: int, **ramp: object) -> dict[str, object]:
+    """Placements alike, each with a context-free and a linear policy that serve everyone in turn.
+
+    `ramp` replaces keys of the ramp.
+    """
     placement = {
         "arms": {f"arm-{k}": {} for k in range(ARMS)},
         "features": FEATURES,
         "reward": {"values": {"click": 1.0}, "max": 1.0},
         "policies": {"best-arm": {"kind": "thompson"}, "personal": {"kind": "linear_thompson"}},
-        "ramp": {"policies": {"best-arm": 0.5, "personal": 0.5}, "from": 0.9},
+        "ramp": {"policies": {"best-arm": 0.5, "personal": 0.5}, "from": 0.9} | ramp,
     }
     return {"version": 1, "placements": dict.fromkeys(_names(placements), placement)}
 

@@ -6,8 +6,10 @@ import sys
 SCRIPT = """
 import numpy as np
 
+from bandit.head import pack_head, unpack_head
 from bandit.kernels import jit
 from bandit.kernels.table import find
+from bandit.sections import pack_placement, unpack_placement
 from tests.core.world import SECOND, World, hero
 
 jit.compile_all()
@@ -34,11 +36,14 @@ for i in range(600):
     world.reward(choice, "purchase", 2.0, "order")
 for choice in old:
     world.reward(choice, "visit")
+head = unpack_head(pack_head(world.engine.state, sequence=1, origin="test"))
+for name in world.engine.state.placements:
+    unpack_placement(pack_placement(world.state(name), 1), head)
 print({name: count for name, count in jit.specialisations().items() if count != 1})
 """
 
 
 def test_requests_use_what_compile_all_made_ready() -> None:
-    """Choices, rewards, reloads and forgetting give no kernel other types than its example has."""
+    """Choices, rewards, reloads, forgetting and snapshots give no kernel other types than its example has."""
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "{}"
