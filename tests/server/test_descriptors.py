@@ -1,13 +1,15 @@
 """No descriptor is left: what is on the connections that stand goes on, journal and snapshots with it."""
 
 import asyncio
+import errno
 import os
 import resource
 import socket
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import grpc
 import pytest
@@ -29,64 +31,68 @@ class Owner:
     not_greeted = staticmethod(lambda: None)
 
 
-@contextmanager
-def none_free() -> Iterator[None]:
-    """Take every descriptor of this process that is free."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    taken = [os.open(os.devnull, os.O_RDONLY)]
-    numbers = (int(path.name) for path in Path("/proc/self/fd").iterdir())
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(numbers) + 1, hard))
-    try:
-        with suppress(OSError):
-            while True:
-                taken.append(os.dup(taken[0]))
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        for descriptor in taken:
-            os.close(descriptor)
+class Table:
+    """The descriptors of a process: none is free but those that are given back."""
+
+    def __init__(self) -> None:
+        self.free = 0
+
+    def take(self, *_: object) -> int:
+        """Open something."""
+        if not self.free:
+            raise OSError(errno.EMFILE, "Too many open files")
+        self.free -= 1
+        return 0
+
+    def give(self, *_: object) -> None:
+        """Close something."""
+        self.free += 1
+
+
+class Wanted(socket.socket):
+    """A listener at which there is always another client."""
+
+    table: Table
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """The client, if there is a descriptor for it."""
+        self.table.take()
+        return socket.socket(), None
 
 
 def test_a_descriptor_that_changes_hands_is_not_taken_by_a_client(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Clients wait to be accepted, and are just when one of the reserve is closed to be opened anew."""
-    files = ReservedFiles()
-    opened, closed = Files.open, Files.close
+    """A client waits to be accepted just when one of the reserve is closed, and another is to be opened."""
+    table, files = Table(), ReservedFiles()
+    for descriptor in files._reserve:
+        os.close(descriptor)
+    system = SimpleNamespace(**{**vars(os), "open": table.take, "close": table.give})
+    monkeypatch.setattr("server.descriptors.os", system)
 
-    async def meet(listener: socket.socket) -> int:
+    async def meet(listener: Wanted) -> None:
+        listener.table = table
         acceptor = Acceptor([listener], None, Owner())
 
-        def open_meanwhile(self: Files, path: Path, flags: int) -> int:
+        def open_meanwhile(*_: object) -> int:
             acceptor._accept(listener)
-            return opened(self, path, flags)
+            return table.take()
 
-        def close_meanwhile(self: Files, descriptor: int) -> None:
-            closed(self, descriptor)
+        def close_meanwhile(*_: object) -> None:
+            table.give()
             acceptor._accept(listener)
 
         monkeypatch.setattr(Files, "open", open_meanwhile)
         monkeypatch.setattr(Files, "close", close_meanwhile)
-        with none_free():
-            descriptor = files.open(tmp_path / "file", os.O_CREAT | os.O_RDWR)
-            left = len(files._reserve)
-            files.close(descriptor)
+        descriptor = files.open(tmp_path / "file", os.O_RDWR)
+        assert len(files._reserve) == RESERVED - 1
+        files.close(descriptor)
+        assert len(files._reserve) == RESERVED
         assert acceptor.greeted == 0
         acceptor.close()
-        return left
 
-    with ExitStack() as stack:
-        listener = stack.enter_context(socket.socket(socket.AF_UNIX))
-        listener.setblocking(False)
-        listener.bind(str(tmp_path / "listener"))
-        listener.listen(2 * RESERVED)
-        for _ in range(2 * RESERVED):
-            stack.enter_context(socket.socket(socket.AF_UNIX)).connect(str(tmp_path / "listener"))
-        assert asyncio.run(meet(listener)) == RESERVED - 1
-        assert len(files._reserve) == RESERVED
-    monkeypatch.undo()
-    while files._reserve:
-        os.close(files._reserve.pop())
+    with Wanted(socket.AF_UNIX) as listener:
+        asyncio.run(meet(listener))
 
 
 def take_all(server: Served, target: str, stack: ExitStack) -> None:
