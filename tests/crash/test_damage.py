@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bandit import frames, ledger_reader, snapshot
 from bandit.frames import HEADER_BYTES
 from bandit.journal_reader import segments
 from bandit.kernels.crc import crc32c
@@ -135,16 +136,19 @@ def test_a_damaged_snapshot_is_no_end(history: History, tmp_path: Path) -> None:
     assert "banditd repair" in said
 
 
-@pytest.mark.parametrize("folder", ["snapshots", "journal", "ledger"])
-def test_a_newer_format_is_refused(history: History, folder: str) -> None:
-    """Fault 5: a file that says version 2, in good order: which version it is, and what to do."""
+@pytest.mark.parametrize(
+    ("folder", "newest"),
+    [("snapshots", snapshot.VERSION), ("journal", frames.VERSION), ("ledger", ledger_reader.VERSION)],
+)
+def test_a_newer_format_is_refused(history: History, folder: str, newest: int) -> None:
+    """Fault 5: a file of the version after ours, in good order: which version it is, and what to do."""
     for path in (history.folder / folder).glob("*.[jls]*"):
         content = bytearray(path.read_bytes())
-        content[7] = 2
+        content[7] = newest + 1
         content[28:32] = crc32c(np.frombuffer(bytes(content[:28]), np.uint8)).to_bytes(4, "little")
         path.write_bytes(content)
     said = refusal(history)
-    assert re.search("version 2|version of banditd", said), said
+    assert re.search(f"version {newest + 1}|version of banditd", said), said
 
 
 def test_a_recovery_may_be_killed_anywhere(history: History, tmp_path: Path) -> None:
