@@ -20,8 +20,9 @@ SHORT: Mapping[str, float] = {
     "STALL_S": 1.5,
     "KEEPALIVE_S": 1,
     "KEEPALIVE_TIMEOUT_S": 1,
+    "RESETS_PER_STREAM": 1,
 }
-"""Seconds for what takes ten to sixty by default."""
+"""Seconds for what takes ten to sixty by default; and so few resets that a slow machine can make more."""
 
 PATIENT: Mapping[str, float] = {"WAIT_MAX_S": 60.0}
 """Calls wait as long as they must: on a machine that others use too, slowness is no overload."""
