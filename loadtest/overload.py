@@ -4,8 +4,8 @@
 
 The server's one method takes 0.5 ms of processor time where nothing disturbs it, so its capacity is 2,000
 calls/s less what the transport costs. It is measured before each round, with hardly more calls than it can
-answer, and counted by the processor time that the server got and by what the method took of it: clients, and
-whatever else runs on the machine, take some away and make the rest slower.
+answer. Goodput is the part of the processor time it could have had that goes into the method, by what that
+part is at its capacity: clients, and whatever else runs, take some of the time and make the rest slower.
 Clients send on schedule (open model) from processes of their own: two make the load, one looks at health 50
 times a second, one calls the method 50 times a second throughout, by which the recovery is seen. Best of
 several rounds, since machines are shared; exits with 1 if no round meets every bar.
@@ -20,7 +20,6 @@ from typing import Any
 
 import click
 import grpc
-import numpy as np
 
 from loadtest import overload_client, overload_server
 from loadtest.overload_client import LATE, LOST, Plan, Record
@@ -54,32 +53,34 @@ LOOK_AFTER_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """Calls a second at a share of a processor, each with so many seconds of processor time in the method."""
+class Worked:
+    """What a server did in `seconds`: calls executed, and the processor time that these took.
 
-    rate: float
-    share: float
-    call_s: float
+    It ran for `ran_s`, and could not for `waited_s`, since other processes did.
+    """
 
+    calls: int
+    work_s: float
+    ran_s: float
+    waited_s: float
+    seconds: float
 
-@dataclass(frozen=True, slots=True)
-class Given:
-    """A share of a processor, and the mean processor time of a call's work while there was that."""
-
-    share: float
-    call_s: float
+    @property
+    def rate(self) -> float:
+        """Calls a second."""
+        return self.calls / self.seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
     """What one overload of `seconds` did. `load` are the calls that were too many, all clients together.
 
-    `capacity` is what the same server answered a second shortly before, with hardly more calls than that, and
-    `given` what it got of a processor, and how fast that was just then.
+    `worked` is what the server did meanwhile, `capacity` what it did shortly before, with hardly more calls
+    than it could answer.
     """
 
-    capacity: Measured
-    given: Given
+    capacity: Worked
+    worked: Worked
     seconds: float
     load: list[Record]
     health: Record
@@ -101,9 +102,10 @@ class Round:
 
     @property
     def part(self) -> float:
-        """The goodput by the capacity, both in work done by the processor time that there was."""
-        done = self.goodput * self.given.call_s / self.given.share
-        return done / (self.capacity.rate * self.capacity.call_s / self.capacity.share)
+        """The goodput by the capacity, by the processor time that there was: idle, or too late, is lost."""
+        in_time = self.count(0) / (self.count(0) + self.count(LATE))
+        useful = self.worked.work_s / (self.worked.seconds - self.worked.waited_s)
+        return in_time * useful / (self.capacity.work_s / self.capacity.ran_s)
 
     @property
     def hints(self) -> int:
@@ -123,30 +125,28 @@ class Round:
         return [bar for bar, met in bars.items() if not met]
 
 
-def capacity(target: str, pid: int) -> Measured:
-    """OK answers a second with hardly more calls than there can be."""
+def capacity(target: str, pid: int) -> Worked:
+    """What a server does with hardly more calls than it can answer."""
     plan = Plan(target, NEARLY * CAPACITY, overload_server.PATH, b"load", LOAD_CONNECTIONS, DEADLINE_S)
-    with overload_client.client(plan) as client:
+    with overload_client.client(plan):
         time.sleep(CAPACITY_S / 2)
-        given = given_over(target, pid, CAPACITY_S)
-        record = client.stop()
-    return Measured(record.count(0) / float(np.ptp(record.due_s)), given.share, given.call_s)
+        return worked_over(target, pid, CAPACITY_S)
 
 
-def given_over(target: str, pid: int, seconds: float) -> Given:
-    """Wait; return what the process's main thread had of a processor meanwhile."""
+def worked_over(target: str, pid: int, seconds: float) -> Worked:
+    """Wait; return what the process's main thread did meanwhile."""
     with grpc.insecure_channel(target) as channel:
         worked: Any = channel.unary_unary(overload_server.WORKED, None, json.loads)
-        calls, call_ns = worked(b"")
-        began_s, used_s = time.monotonic(), _used_s(pid)
+        before = [time.monotonic(), *_scheduled_s(pid), *worked(b"")]
         time.sleep(seconds)
-        share = (_used_s(pid) - used_s) / (time.monotonic() - began_s)
-        more, more_ns = worked(b"")
-    return Given(share, (more_ns - call_ns) / 1e9 / max(1, more - calls))
+        after = [time.monotonic(), *_scheduled_s(pid), *worked(b"")]
+    passed_s, ran_s, waited_s, calls, work_ns = (b - a for a, b in zip(before, after, strict=True))
+    return Worked(calls, work_ns / 1e9, ran_s, waited_s, passed_s)
 
 
-def _used_s(pid: int) -> float:
-    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
+def _scheduled_s(pid: int) -> list[float]:
+    """How long a process's main thread has run, and how long it has waited for a processor."""
+    return [int(ns) / 1e9 for ns in Path(f"/proc/{pid}/schedstat").read_text().split()[:2]]
 
 
 def overload(target: str, pid: int, seconds: float, times: float = 5.0) -> Round:
@@ -163,7 +163,7 @@ def overload(target: str, pid: int, seconds: float, times: float = 5.0) -> Round
             for client in clients:
                 client.wait_ready()
             loaded_s = time.monotonic()
-            given = given_over(target, pid, seconds)
+            worked = worked_over(target, pid, seconds)
             load = [client.stop() for client in clients]
         finally:
             for client in clients:
@@ -175,7 +175,7 @@ def overload(target: str, pid: int, seconds: float, times: float = 5.0) -> Round
         recovery_s = float(unwell.max()) - ended_s if len(unwell) else 0.0
         spans = [record.between(loaded_s, ended_s) for record in load]
         watched = health.stop().between(began_s, ended_s)
-    return Round(possible, given, ended_s - loaded_s, spans, watched, recovery_s)
+    return Round(possible, worked, ended_s - loaded_s, spans, watched, recovery_s)
 
 
 def row(found: Round) -> str:
@@ -185,8 +185,8 @@ def row(found: Round) -> str:
         f"{found.offered:,.0f}",
         f"{found.capacity.rate:,.0f}",
         f"{found.goodput:,.0f}",
-        f"{found.given.share / found.capacity.share:.0%}",
-        f"{found.given.call_s * 1e3:.2f}",
+        f"{found.worked.ran_s / found.worked.seconds:.0%}",
+        f"{found.worked.work_s / found.worked.calls * 1e3:.2f}",
         f"{found.part:.0%}",
         f"{found.count(RESOURCE_EXHAUSTED) / found.seconds:,.0f}",
         f"{found.count(LATE) / found.seconds:,.0f}",

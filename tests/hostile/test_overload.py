@@ -5,7 +5,7 @@ import pytest
 from loadtest import overload, overload_server
 
 ROUNDS = 8
-"""Best of so many: the machine may be shared, and what it gives be another in a round's two halves."""
+"""Best of so many: whoever shares the machine may hold the server up for longer than health may take."""
 
 SECONDS = 2.5
 
