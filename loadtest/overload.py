@@ -11,19 +11,15 @@ times a second, one calls the method 50 times a second throughout, by which the 
 several rounds, since machines are shared; exits with 1 if no round meets every bar.
 """
 
-import json
 import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import click
-import grpc
 
 from loadtest import overload_client, overload_server
 from loadtest.overload_client import LATE, LOST, Plan, Record
-from loadtest.overload_server import CAPACITY
+from loadtest.overload_server import CAPACITY, PATH, Server, Worked
 
 RESOURCE_EXHAUSTED = 8
 HEALTH = "/grpc.health.v1.Health/Check"
@@ -50,25 +46,6 @@ WELL_S = 0.1
 
 LOOK_AFTER_S = 1.0
 """Seconds looked at after the load, beyond those that it took."""
-
-
-@dataclass(frozen=True, slots=True)
-class Worked:
-    """What a server did in `seconds`: calls executed, and the processor time that these took.
-
-    It ran for `ran_s`, and could not for `waited_s`, since other processes did.
-    """
-
-    calls: int
-    work_s: float
-    ran_s: float
-    waited_s: float
-    seconds: float
-
-    @property
-    def rate(self) -> float:
-        """Calls a second."""
-        return self.calls / self.seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,37 +102,21 @@ class Round:
         return [bar for bar, met in bars.items() if not met]
 
 
-def capacity(target: str, pid: int) -> Worked:
+def capacity(server: Server) -> Worked:
     """What a server does with hardly more calls than it can answer."""
-    plan = Plan(target, NEARLY * CAPACITY, overload_server.PATH, b"load", LOAD_CONNECTIONS, DEADLINE_S)
-    with overload_client.client(plan):
+    rate = NEARLY * CAPACITY
+    with overload_client.client(Plan(server.target, rate, PATH, b"load", LOAD_CONNECTIONS, DEADLINE_S)):
         time.sleep(CAPACITY_S / 2)
-        return worked_over(target, pid, CAPACITY_S)
+        return server.worked_over(CAPACITY_S)
 
 
-def worked_over(target: str, pid: int, seconds: float) -> Worked:
-    """Wait; return what the process's main thread did meanwhile."""
-    with grpc.insecure_channel(target) as channel:
-        worked: Any = channel.unary_unary(overload_server.WORKED, None, json.loads)
-        before = [time.monotonic(), *_scheduled_s(pid), *worked(b"")]
-        time.sleep(seconds)
-        after = [time.monotonic(), *_scheduled_s(pid), *worked(b"")]
-    passed_s, ran_s, waited_s, calls, work_ns = (b - a for a, b in zip(before, after, strict=True))
-    return Worked(calls, work_ns / 1e9, ran_s, waited_s, passed_s)
-
-
-def _scheduled_s(pid: int) -> list[float]:
-    """How long a process's main thread has run, and how long it has waited for a processor."""
-    return [int(ns) / 1e9 for ns in Path(f"/proc/{pid}/schedstat").read_text().split()[:2]]
-
-
-def overload(target: str, pid: int, seconds: float, times: float = 5.0) -> Round:
-    """Offer a server of `overload_server` `times` its capacity for `seconds`."""
-    possible = capacity(target, pid)
+def overload(server: Server, seconds: float, times: float = 5.0) -> Round:
+    """Offer a server `times` its capacity for `seconds`."""
+    possible, target = capacity(server), server.target
     watch = Plan(target, WATCH_RATE, HEALTH, connections=1, deadline_s=DEADLINE_S)
-    probe = Plan(target, WATCH_RATE, overload_server.PATH, b"probe", 1, DEADLINE_S)
+    probe = Plan(target, WATCH_RATE, PATH, b"probe", 1, DEADLINE_S)
     rate = times * possible.rate / LOAD_PROCESSES
-    plan = Plan(target, rate, overload_server.PATH, b"load", LOAD_CONNECTIONS, DEADLINE_S)
+    plan = Plan(target, rate, PATH, b"load", LOAD_CONNECTIONS, DEADLINE_S)
     with overload_client.client(watch) as health, overload_client.client(probe) as prober:
         began_s = time.monotonic()
         clients = [overload_client.Client(plan) for _ in range(LOAD_PROCESSES)]
@@ -163,7 +124,7 @@ def overload(target: str, pid: int, seconds: float, times: float = 5.0) -> Round
             for client in clients:
                 client.wait_ready()
             loaded_s = time.monotonic()
-            worked = worked_over(target, pid, seconds)
+            worked = server.worked_over(seconds)
             load = [client.stop() for client in clients]
         finally:
             for client in clients:
@@ -213,8 +174,8 @@ def main(*, transport: str, rounds: int, seconds: float, times: float) -> None:
         "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|"
     )
     for _ in range(rounds):
-        with overload_server.running(transport) as (target, pid):
-            found = overload(target, pid, seconds, times)
+        with overload_server.running(transport) as server:
+            found = overload(server, seconds, times)
         print(row(found), flush=True)
         if not found.missed():
             sys.exit(0)

@@ -2,18 +2,20 @@
 
     python -m loadtest.overload_server ngh2
 
-It prints its address and serves until its standard input ends, and tells how much processor time the method
-has taken. The real transport with its queue of calls, health beside the method; no sidecar.
+It prints its address and serves until its standard input ends; to each line of that it says how much it has
+worked. The real transport with its queue of calls, health beside the method; no sidecar.
 """
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple, cast
 
 import click
 import uvloop
@@ -27,13 +29,30 @@ from server.methods import Methods
 from server.ngh2_engine import Ngh2Engine
 
 PATH = "/overload.Service/Work"
-WORKED = "/overload.Service/Worked"
 
 STEPS = 56_000
 """Steps for which a call holds the event loop: half a millisecond here, as many refusals' worth anywhere."""
 
 CAPACITY = 2_000
 """Calls a second that there can be, about: what they really take is measured."""
+
+
+class Worked(NamedTuple):
+    """What a server did in `seconds`: calls executed, and the processor time that these took.
+
+    Its event loop's thread ran for `ran_s`, and could not for `waited_s`, since other processes did.
+    """
+
+    calls: float
+    work_s: float
+    ran_s: float
+    waited_s: float
+    seconds: float
+
+    @property
+    def rate(self) -> float:
+        """Calls a second."""
+        return self.calls / self.seconds
 
 
 class Work:
@@ -51,10 +70,10 @@ class Work:
         self._calls += 1
         return request
 
-    def worked(self, request: bytes) -> bytes:
-        """How many calls there were, and their nanoseconds of processor time."""
-        del request
-        return json.dumps([self._calls, self._ns]).encode()
+    def so_far(self) -> "Worked":
+        """All of it until now."""
+        ran_ns, waited_ns, _ = map(int, Path("/proc/self/schedstat").read_text().split())
+        return Worked(self._calls, self._ns / 1e9, ran_ns / 1e9, waited_ns / 1e9, time.monotonic())
 
 
 async def serve(transport: str) -> None:
@@ -63,22 +82,52 @@ async def serve(transport: str) -> None:
     health = Health([])
     health.set_serving()
     work = Work()
-    methods = Methods(unary={PATH: work.work, WORKED: work.worked}, vital=frozenset({WORKED}))
-    methods |= health.methods()
+    methods = Methods(unary={PATH: work.work}) | health.methods()
     engine = Ngh2Engine if transport == "ngh2" else GrpcioEngine
     server = engine(methods, counts, Failures(counts))
     address = server.listen(Address(host="127.0.0.1", port=0), None)
     await server.start()
     print(address, flush=True)
     ended = asyncio.Event()
-    asyncio.get_running_loop().add_reader(sys.stdin.fileno(), ended.set)
+
+    def asked() -> None:
+        if os.read(sys.stdin.fileno(), 1):
+            print(json.dumps(work.so_far()), flush=True)
+        else:
+            ended.set()
+
+    asyncio.get_running_loop().add_reader(sys.stdin.fileno(), asked)
     await ended.wait()
     await server.stop(1.0)
 
 
+class Server:
+    """The program above as a child process."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self.target = self._line()
+
+    def worked_over(self, seconds: float) -> Worked:
+        """Wait; return what it did meanwhile."""
+        before = self._so_far()
+        time.sleep(seconds)
+        return Worked(*(b - a for a, b in zip(before, self._so_far(), strict=True)))
+
+    def _so_far(self) -> list[float]:
+        assert self._process.stdin is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        return cast("list[float]", json.loads(self._line()))
+
+    def _line(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
+
+
 @contextmanager
-def running(transport: str) -> Iterator[tuple[str, int]]:
-    """The program above as a child process: its address and process id."""
+def running(transport: str) -> Iterator[Server]:
+    """Such a server until the block ends."""
     process = subprocess.Popen(
         [sys.executable, "-m", "loadtest.overload_server", transport],
         stdin=subprocess.PIPE,
@@ -87,8 +136,7 @@ def running(transport: str) -> Iterator[tuple[str, int]]:
         cwd=Path(__file__).parents[1],
     )
     try:
-        assert process.stdout is not None
-        yield process.stdout.readline().strip(), process.pid
+        yield Server(process)
     finally:
         try:
             process.communicate(timeout=20)  # closes its standard input

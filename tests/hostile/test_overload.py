@@ -15,8 +15,8 @@ def test_overload_is_shed() -> None:
     """80 % of the capacity is answered, the rest refused with RetryInfo; health answers; it ends at once."""
     missed = []
     for _ in range(ROUNDS):
-        with overload_server.running("ngh2") as (target, pid):
-            found = overload.overload(target, pid, SECONDS)
+        with overload_server.running("ngh2") as server:
+            found = overload.overload(server, SECONDS)
         print(overload.row(found))
         missed.append(found.missed())
         if not missed[-1]:
