@@ -160,7 +160,9 @@ class Snapshots:
         state = survey(self._folder / "data", ledger_bytes_max=LEDGER_BYTES_MAX).base.state
         state.derive()
         taken_s = time.perf_counter() - began_s
-        assert len(state.placements) == self.placements, "not all of them are in the snapshot"
+        learned = [sum(placement.counters.exposures) for placement in state.placements.values()]
+        assert len(learned) == self.placements, "not all of them are in the snapshot"
+        assert min(learned) >= DECISIONS, "some of what they learned is not in the snapshot"
         return self.placements / taken_s
 
 
