@@ -126,6 +126,15 @@ def test_simulate_prints_tables(sidecar: Sidecar) -> None:
         assert words in done.output
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Children take SIGINT, though this process was started to ignore it, as a shell does with `&`."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_simulate_ends_on_ctrl_c(sidecar: Sidecar) -> None:
     """SIGINT in the middle: the report of what was done, one line that says so, exit code 1, no traceback."""
     run = [sys.executable, "-m", "server", "simulate", "--target", sidecar.target, "--shoppers", "100000"]
