@@ -55,7 +55,6 @@ class Measurement:
     events: Floats
     _expose: Callable[..., None] = field(init=False)
     _credit: Callable[..., None] = field(init=False)
-
     _write: Callable[..., None] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -3,7 +3,6 @@
 The limits are those of `loadtest.hostile_server`: about a second each, and they are looked at once a second.
 """
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 from loadtest.hostile_server import SHORT
@@ -13,7 +12,6 @@ from server.codes import Code
 from tests.hostile import frames, peers
 from tests.hostile.attacks import FRAGMENT, WATCH
 from tests.hostile.peers import Beside, Ending
-from tests.late import LateError, best_of_three
 from tests.transport.http2_client import CHOOSE, PREFACE, Http2Client, message
 
 PACE_S = 0.1
@@ -24,9 +22,6 @@ LOOK_S = 1.0
 
 SLACK_S = 2.0
 """Seconds by which a closing may come later than the limit and two looks, on a busy machine."""
-
-PONG_S = 0.5
-"""Half the seconds in which a client must answer a ping."""
 
 WAIT_S = 10.0
 
@@ -70,7 +65,6 @@ PEERS: dict[str, tuple[float, bytes, bytes]] = {
 """The seconds after which each is closed, what it says at once, and what it says a byte at a time."""
 
 
-@best_of_three
 def test_slow_peers_are_closed(victim: Sidecar) -> None:
     """Every kind at once: closed after its time, with a client beside answered and nothing left."""
     before = peers.usage(victim.pid)
@@ -84,9 +78,7 @@ def test_slow_peers_are_closed(victim: Sidecar) -> None:
     for name, ending in endings.items():
         limit_s = PEERS[name][0]
         assert ending.closed, (name, ending)
-        assert limit_s - 0.1 <= ending.seconds, (name, ending)
-        if ending.seconds > limit_s + 2 * LOOK_S + SLACK_S:
-            raise LateError((name, ending))
+        assert limit_s - 0.1 <= ending.seconds <= limit_s + 2 * LOOK_S + SLACK_S, (name, ending)
     after = peers.settled(victim.pid, before, WAIT_S)
     assert after.descriptors <= before.descriptors
 
@@ -105,17 +97,12 @@ def test_a_dripped_message_is_refused(victim: Sidecar) -> None:
         assert client.call(body=peers.DEMO_CHOOSE).grpc_status == 0
 
 
-@best_of_three
 def test_a_silent_client_that_answers_pings_stays(victim: Sidecar) -> None:
     """Silence alone is no fault, nor is a watch that has nothing to say."""
     with Http2Client(victim.target) as client:
         watch = client.open(WATCH)
         client.send(watch, message(b""), end=True)
-        for _ in range(25):
-            began_s = time.monotonic()
-            client.idle(0.1)
-            if time.monotonic() - began_s > PONG_S:
-                raise LateError("it did not answer a ping in time itself")
+        client.idle(2.5)
         assert client.pings > 0
         assert not client.disconnected
         assert client.responses[watch].messages

@@ -15,7 +15,6 @@ from server.counts import Counts
 from server.lifecycle import Sidecar
 from server.pb import bandit_pb2 as pb
 from server.pb import bandit_pb2_grpc as pb_grpc
-from tests.late import LateError, best_of_three
 from tests.server.running import CONFIG, WAIT_S, Loop, process, running, stream
 
 CLIENTS = 8
@@ -101,7 +100,6 @@ def served(folder: Path, *flags: str) -> list[str]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@best_of_three
 def test_a_signal_drains_and_exits_with_zero(tmp_path: Path, number: signal.Signals) -> None:
     """Under load: the process says that it drains, how many decisions it made, and ends with 0 in time."""
     with process(tmp_path, *served(tmp_path)) as server:
@@ -110,12 +108,10 @@ def test_a_signal_drains_and_exits_with_zero(tmp_path: Path, number: signal.Sign
         load.wait_for(100)
         begun_s = time.monotonic()
         assert server.end(number) == 0
-        took_s = time.monotonic() - begun_s
+        assert time.monotonic() - begun_s < STOP_S_MAX
         load.join()
         assert server.wait_for("stopped")["decisions"] == load.acknowledged
         assert not (tmp_path / "data.sock").exists()
-    if took_s > STOP_S_MAX:
-        raise LateError(took_s)
 
 
 def test_a_stop_does_not_wait_for_the_compiler(tmp_path: Path) -> None:

@@ -15,7 +15,6 @@ from server.causes import Cause
 from server.pb import bandit_pb2 as pb
 from server.pb import bandit_pb2_grpc as pb_grpc
 from server.tls import load_tls
-from tests.late import LateError, best_of_three
 from tests.server.certificates import Authority
 from tests.server.running import WAIT_S, Loop, unary
 from tests.transport.conftest import running_at
@@ -210,7 +209,6 @@ def a_stream(client: Http2Client) -> None:
 @pytest.mark.parametrize("do", [idle, half_a_request, an_answer_unread, a_stream])
 @pytest.mark.parametrize("carrier", ["tcp", "tls"])
 @BOTH
-@best_of_three
 def test_nobody_holds_up_a_stop(
     loop: Loop,
     tmp_path: Path,
@@ -226,10 +224,8 @@ def test_nobody_holds_up_a_stop(
         do(client)
         begun_s = time.monotonic()
         bare.stop(GRACE_S)
-        took_s = time.monotonic() - begun_s
+        assert time.monotonic() - begun_s < GRACE_S + FAREWELLS_S
         client.until_disconnected()
-    if took_s > GRACE_S + FAREWELLS_S:
-        raise LateError(took_s)
 
 
 def test_a_stop_that_had_no_turn_in_its_grace_ends_streams_well(loop: Loop, tmp_path: Path) -> None:
